@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+# Cleat: one non-recursive Makefile. All output goes to build/; V=1 shows the commands; `make help` lists the targets.
+
+SHELL   := /bin/bash
+V       ?= 0
+Q       := $(if $(filter 1,$(V)),,@)
+say      = $(if $(filter 1,$(V)),,@printf '  %-8s%s\n' '$(1)' '$(2)')
+
+VERSION := 0.1.0
+SOVERSION := 0
+
+# ---- broken twins and sanitizers: the same rules, another directory -------------------------------------------
+TWIN    ?=
+SAN     ?=
+TOP     := build
+B       := $(TOP)$(if $(TWIN),/twin/$(TWIN))$(if $(SAN),/san)
+
+CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
+CLANG   ?= clang
+WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual -Wvla
+CFLAGS  ?= -O2 -g
+SANFLAGS := $(if $(SAN),-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+HARDEN  := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
+ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARN) $(CFLAGS) $(HARDEN) $(SANFLAGS) -MMD -MP \
+	-Iuserspace -I$(B)/gen -DCLEAT_VERSION='"$(VERSION)"' $(if $(TWIN),-DTWIN_CUT_$(subst -,_,$(TWIN))=1)
+ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
+
+PKGS    := libbpf jansson yaml-0.1 libcrypto
+LIBS_json := -ljansson
+LIBS_yaml := -lyaml
+LIBS_ssl  := -lcrypto
+LIBS_bpf  := -lbpf -lelf -lz
+
+# ---- what is built --------------------------------------------------------------------------------------------
+LAYER_SRC = $(wildcard userspace/$(1)/*.c)
+BASE    := $(call LAYER_SRC,base)
+MODEL   := $(call LAYER_SRC,model)
+EDGE    := $(call LAYER_SRC,edge)
+FLOW    := $(call LAYER_SRC,flow)
+ROOM    := $(call LAYER_SRC,room)
+LIBSRC  := userspace/lib/cleat.c
+obj      = $(patsubst %.c,$(B)/obj/%.o,$(1))
+
+PROGRAMS := $(B)/cleatd $(B)/cleatctl
+LIBRARY  := $(B)/libcleat.so.$(SOVERSION) $(B)/libcleat.a $(B)/cleat.pc
+HELPERS  := $(TOP)/vmtest/on $(TOP)/vmtest/agent
+
+.PHONY: all deps demo check check-unit check-san check-vectors check-fuzz vmtest vmtest-shell bench fuzz lint help clean \
+	programs twins
+.DEFAULT_GOAL := all
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: programs ## build the daemon, the tools, the library and the kernel object
+programs: $(PROGRAMS) $(LIBRARY) $(B)/cleat.bpf.o $(HELPERS)
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  variables: V=1 (commands), TWIN=<check> (a broken twin), SAN=1 (ASan, UBSan), KERNEL=6.1|6.12, TEST=name"
+
+# ---- packages -------------------------------------------------------------------------------------------------
+# Debian 12 only. Each line says what it is for.
+DEPS_BUILD := build-essential pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev linux-libc-dev \
+	libssl-dev libyaml-dev libjansson-dev
+DEPS_TEST := libcriterion-dev libclang-rt-14-dev clang-format python3 python3-jwcrypto nodejs node-jose openssl \
+	liburing-dev mandoc strace
+DEPS_VM   := qemu-system-x86 qemu-system-common busybox-static cpio kmod iproute2 tcpdump
+DEPS      := $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_VM)
+
+deps: ## install what is missing (Debian packages) and fetch the guests' kernels
+	$(Q)tests/lint/deps $(DEPS)
+	$(Q)vmtest/kernels 6.1
+	$(Q)vmtest/kernels 6.12
+
+# ---- the kernel side ------------------------------------------------------------------------------------------
+# One object linked from several files; CO-RE, so the same on every kernel with BTF.
+BPF_SRC := $(wildcard bpf/*.bpf.c)
+BPF_OBJ := $(patsubst bpf/%.bpf.c,$(B)/bpf/%.bpf.o,$(BPF_SRC))
+BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -D__TARGET_ARCH_x86 \
+	-I/usr/include/$(shell gcc -print-multiarch) -Iuserspace -MMD -MP $(if $(TWIN),-DTWIN_CUT_$(subst -,_,$(TWIN))=1)
+
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(call say,BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
+
+$(B)/cleat.bpf.o: $(BPF_OBJ)
+	$(call say,BPFLINK,$@)
+	@mkdir -p $(@D)
+	$(Q)bpftool gen object $@ $^
+
+$(B)/gen/cleat.skel.h: $(B)/cleat.bpf.o
+	$(call say,SKEL,$@)
+	@mkdir -p $(@D)
+	$(Q)bpftool gen skeleton $< name cleat_bpf > $@
+
+# ---- the daemon and the tools ---------------------------------------------------------------------------------
+$(B)/obj/%.o: %.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+$(B)/obj/userspace/edge/kern.o: $(B)/gen/cleat.skel.h
+
+$(B)/cleatd: $(call obj,userspace/cleatd.c $(ROOM) $(FLOW) $(EDGE) $(MODEL) $(BASE))
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_bpf) $(LIBS_json) $(LIBS_yaml) $(LIBS_ssl) -lpthread
+
+$(B)/cleatctl: $(call obj,userspace/cleatctl.c $(LIBSRC) $(filter-out userspace/edge/kern.c,$(EDGE)) $(MODEL) $(BASE))
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_json) $(LIBS_yaml) $(LIBS_ssl)
+
+$(B)/libcleat.so.$(SOVERSION): userspace/lib/cleat.c userspace/lib/cleat.h userspace/model/request.h
+	$(call say,LIB,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -MMD -MP -fPIE,$(ALL_CFLAGS)) -fPIC -fvisibility=hidden -shared \
+		-Wl,-soname,libcleat.so.$(SOVERSION) -Wl,-z,relro,-z,now $(SANFLAGS) -o $@ $<
+	$(Q)ln -sf libcleat.so.$(SOVERSION) $(B)/libcleat.so
+
+$(B)/libcleat.a: $(call obj,$(LIBSRC))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/cleat.pc: userspace/lib/cleat.pc.in
+	@mkdir -p $(@D)
+	$(Q)sed -e 's/@VERSION@/$(VERSION)/' $< > $@
+
+$(TOP)/vmtest/%: vmtest/%.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)gcc -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -static -o $@ $<
+
+# ---- unit tests: each links exactly what its module may depend on; the link line is the proof of the layers ----
+TEST_bytes      := base/bytes
+TEST_file       := base/file
+TEST_reason     := model/reason
+TEST_spiffe_id  := model/spiffe_id
+TEST_binding    := model/binding base/bytes edge/sig
+TEST_window     := model/window
+TEST_assertion  := model/assertion model/reason model/spiffe_id base/bytes
+TEST_policy     := model/policy model/spiffe_id model/reason base/bytes
+TEST_json       := edge/json base/bytes
+TEST_sig        := edge/sig base/bytes
+TEST_jose       := edge/jose edge/json edge/sig model/assertion model/binding model/spiffe_id model/reason base/bytes
+TEST_keys       := edge/keys edge/sig base/bytes base/file
+TEST_bundle     := edge/bundle edge/jose edge/json edge/sig model/assertion model/binding model/spiffe_id model/reason base/bytes
+TEST_policy_yaml := edge/policy_yaml edge/bundle edge/jose edge/json edge/sig model/policy model/assertion model/binding \
+	model/spiffe_id model/reason base/bytes base/file
+TEST_audit      := edge/audit base/bytes base/clock model/reason
+TEST_verify     := flow/verify edge/jose edge/json edge/sig model/policy model/assertion model/binding model/window \
+	model/spiffe_id model/reason base/bytes edge/policy_yaml edge/bundle base/file
+UNITS   := $(sort $(basename $(notdir $(wildcard tests/unit/*.c))))
+UNIT_BIN := $(addprefix $(B)/unit/,$(UNITS))
+UNIT_LIBS := -lcriterion $(LIBS_json) $(LIBS_yaml) $(LIBS_ssl)
+
+.SECONDEXPANSION:
+$(B)/unit/%: $(B)/obj/tests/unit/%.o $$(call obj,$$(addprefix userspace/,$$(addsuffix .c,$$(TEST_$$*))))
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(UNIT_LIBS)
+
+check-unit: $(UNIT_BIN) ## unit tests (Criterion)
+	$(Q)tests/lint/run-units $(UNIT_BIN)
+
+# ---- vectors: the daemon's own code against published and our own test data -------------------------------------
+VECTORS ?= ../shared/vectors
+VECTOR_SRC := $(wildcard tests/vectors/*.c)
+VECTOR_BIN := $(patsubst tests/vectors/%.c,$(B)/tests/%,$(VECTOR_SRC))
+CODE_BELOW_ROOM := $(filter-out userspace/edge/kern.c,$(BASE) $(MODEL) $(EDGE)) userspace/flow/verify.c
+
+$(B)/tests/%: $(B)/obj/tests/vectors/%.o $(call obj,$(CODE_BELOW_ROOM))
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_json) $(LIBS_yaml) $(LIBS_ssl)
+
+check-vectors: $(VECTOR_BIN) $(B)/cleatctl ## test vectors
+	$(Q)BUILD=$(B) VECTORS=$(VECTORS) tests/vectors/run
+
+# ---- further rooms of the tests are included from their own lines below -----------------------------------------
+-include $(shell find $(B)/obj $(B)/bpf -name '*.d' 2>/dev/null)
+
+clean: ## remove build/ but for the guests' kernels
+	$(Q)find build -mindepth 1 -maxdepth 1 ! -name kernels -exec rm -rf {} +

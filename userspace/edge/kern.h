@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libbpf's part: the object, its links, and its maps as the rooms see them. The kernel room holds a struct
+ * kern; the other rooms get descriptors and use kern_*_fd functions on them, one bpf(2) call each.
+ */
+#ifndef CLEAT_EDGE_KERN_H
+#define CLEAT_EDGE_KERN_H
+
+#include "../bpf/abi.h"
+#include "base/cleanup.h"
+#include "model/policy.h"
+
+struct kern;
+
+struct kern_options {
+	const char *object;   /* path of cleat.bpf.o; NULL: the embedded skeleton */
+	const char *cgroup;   /* cgroup2 directory to attach to: the root of the unified mount, or a test's own */
+	uint32_t level;	      /* CLEAT_LEVEL_FULL, CLEAT_LEVEL_REDUCED, or CLEAT_LEVEL_NONE: the best there is */
+};
+
+/* Loads and verifies; attaches nothing. @error gets a line with the way out. */
+int kern_open(const struct kern_options *options, struct kern **ret, char *error, size_t error_cap);
+/* Attaches every hook of the level, then arms: epoch becomes 1. All or nothing. */
+int kern_attach(struct kern *k, char *error, size_t error_cap);
+uint32_t kern_level(const struct kern *k);
+void kern_close(struct kern *k);
+DEFINE_OWNER(kern_owned, struct kern, kern_close)
+
+/* Writes places and rules of the image's generation, scans the existing cgroups, then flips the
+ * generation; the generation before is erased afterwards. On failure the old one stays in force. */
+int kern_policy_set(struct kern *k, const struct policy_image *p, char *error, size_t error_cap);
+
+/* Marks a listening API socket (enum cleat_door), and a process as a room (by pidfd). */
+int kern_door_set(struct kern *k, int listen_fd, uint32_t door);
+int kern_room_set(struct kern *k, int pidfd);
+
+/* Descriptors for the rooms: BPF_F_RDONLY ones but for seq (sign room), window and cb (check room). The
+ * caller owns them. */
+enum kern_map {
+	KERN_TAGS,
+	KERN_CALLERS,
+	KERN_CONFIG,
+	KERN_CGROUPS, /* reduced: cgroup id -> place */
+	KERN_SEQ,
+	KERN_WINDOW,
+	KERN_CB,
+	KERN_MAP_COUNT
+};
+int kern_map_fd(struct kern *k, enum kern_map map, bool writable, int *ret_fd);
+
+/* Events of the kernel side: an epoll-able descriptor, and a call per event. */
+int kern_events_fd(struct kern *k);
+int kern_events_read(struct kern *k, void (*each)(void *ctx, const struct cleat_event *e), void *ctx);
+/* Sums of cleat_counts over the CPUs. */
+int kern_counts(struct kern *k, uint64_t ret[CLEAT_COUNT_COUNT]);
+
+/* ---- on a room's descriptors. All return 0 or -errno; -ENOENT: no such element. ---- */
+/* A stable copy of the tag: read until two reads agree (bounded), -EAGAIN when they never do. */
+int kern_tag_get(int map, int sock_fd, struct cleat_tag *ret);
+int kern_caller_get(int map, int sock_fd, struct cleat_caller *ret);
+int kern_config_get(int map, struct cleat_config *ret);
+int kern_cgroup_get(int map, uint64_t cgroup_id, struct cleat_cgroup *ret);
+/* In place, BPF_F_LOCK | BPF_EXIST: works with optmem exhausted, fails where nothing was born. */
+int kern_seq_get(int map, int sock_fd, struct cleat_seq *ret);
+int kern_seq_put(int map, int sock_fd, const struct cleat_seq *seq);
+int kern_window_get(int map, int sock_fd, struct cleat_window *ret);
+int kern_window_put(int map, int sock_fd, const struct cleat_window *window);
+int kern_cb_get(int map, const struct cleat_cb_key *key, struct cleat_cb *ret);
+/* Adds or renews; -E2BIG when the map is full (it never forgets). */
+int kern_cb_put(int map, const struct cleat_cb_key *key, const struct cleat_cb *value);
+/* Walks the map and removes what ended before @boot_ns; calls @each for what stays. */
+int kern_cb_sweep(int map, uint64_t boot_ns,
+		  void (*each)(void *ctx, const struct cleat_cb_key *, const struct cleat_cb *),
+		  void *ctx);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The host key's file and descriptor, and its ueid. The key is only ever 0600 root, made O_EXCL. */
+#ifndef CLEAT_EDGE_KEYS_H
+#define CLEAT_EDGE_KEYS_H
+
+#include "edge/sig.h"
+
+#define KEYS_HOST_FILE "host.key"
+#define KEYS_UEID_FILE "ueid"
+
+/* Makes host.key and ueid in @dir (made 0700 if missing). -EEXIST where a key is there already. */
+int keys_make(const char *dir);
+/* Opens host.key: regular, root's, mode 0600 or less, one link, no symlink; -EPERM else. */
+int keys_open(const char *dir, int *ret_fd);
+/* Reads the key from an open descriptor; the buffer it went through is wiped. */
+int keys_read(int fd, struct sig_key **ret);
+int keys_ueid(const char *dir, uint8_t ret[UEID_LEN]);
+/* 16 bytes that differ per boot, from the kernel's boot_id. */
+int keys_bootseed(uint8_t ret[BOOTSEED_LEN]);
+
+#endif

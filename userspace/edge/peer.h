@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the socket layer says of a descriptor: getsockopt-class calls only, nothing is changed on it. And, at level
+ * reduced only, who the caller of an API socket is (SO_PEERPIDFD, kernel 6.5 or newer).
+ */
+#ifndef CLEAT_EDGE_PEER_H
+#define CLEAT_EDGE_PEER_H
+
+#include "../bpf/abi.h"
+#include "model/reason.h"
+
+/* REASON_OK: an inet or inet6 SOCK_STREAM IPPROTO_TCP socket in ESTABLISHED or CLOSE_WAIT, with its cookie. NOT_TCP,
+ * UNSUPPORTED (MPTCP, SMC, SCTP), NOT_ESTABLISHED else. */
+enum reason peer_tcp(int fd, uint64_t *ret_cookie);
+
+struct peer_facts {
+	uint32_t pid;
+	uint32_t uid;
+	uint32_t gid;
+	uint64_t cgroup_id;
+	uint64_t netns; /* cookie */
+};
+
+/* Level reduced. The cgroup is read between two liveness checks of the peer's pidfd. -ENOPROTOOPT on kernels before
+ * 6.5, -ESRCH when the peer is gone. @ret_pidfd (caller closes) where not NULL. */
+int peer_reduced(int api_fd, struct peer_facts *ret, char *ret_cgroup_path, size_t path_cap, int *ret_pidfd);
+/* A message's SCM_PIDFD names the same process as SO_PEERPIDFD's. */
+bool peer_same(int pidfd_a, int pidfd_b);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Policy files and bundles -> image. YAML 1.2 subset read with libyaml events: no anchors, aliases, merge
+ * keys, tags or duplicate keys; depth at most 32; unknown keys refuse the whole generation.
+ */
+#ifndef CLEAT_EDGE_POLICY_YAML_H
+#define CLEAT_EDGE_POLICY_YAML_H
+
+#include "model/policy.h"
+#include <stdio.h>
+
+struct policy_source {
+	const char *config_dir; /* cleat.yaml, policies.d/ *.yaml, trust/ *.json */
+	const char *state_dir;	/* trust/<td>.sequence: the highest spiffe_sequence seen; NULL: not checked */
+	const void *previous;	/* image of the generation before (labels, places, tombstones), or NULL */
+	bool any_owner;		/* do not demand root-owned files (tools, tests) */
+};
+
+/* Compiles everything below the source into a fresh image (malloc), or one line "file:line:column: what
+ * is wrong and what to do" in @error and -EBADMSG. The generation is previous + 1. */
+int policy_compile(const struct policy_source *source, void **ret_image, size_t *ret_size,
+		   char *error, size_t error_cap);
+/* Canonical YAML of the image: parses again to the same policy. */
+int policy_print(const struct policy_image *p, FILE *to);
+
+/* For tests and the vectors: an image from one bundle and generous rules: any subject of its scopes
+ * may present to @service (label 1) as either role at level @level. */
+int policy_compile_single(const char *trust_domain, const char *bundle_json, size_t len,
+			  const char *service_id, uint32_t level, unsigned leeway_s,
+			  unsigned tolerance_ms, void **ret_image, size_t *ret_size, char *error,
+			  size_t error_cap);
+
+#endif
