@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stage of the VM tests: hosts, daemons, actors, and the form of a refusal's test.
+
+A test is a function marked @test(number, "name", twin="check"). Its refusal is shown by Stage.refused(): the
+legitimate variant passes, the attack is refused with exactly one audit line that has the reason, the counter moves by
+one, descriptors go back to what they were, the legitimate variant passes again. An attack that is accepted raises
+Accepted, which the runner prints as ACCEPTED: that line, not just any failure, is what a broken twin must bring about.
+"""
+import json
+import os
+import re
+import subprocess
+import time
+
+SRC = os.environ.get("CLEAT_SRC", os.getcwd())
+BUILD = os.environ.get("CLEAT_BUILD", SRC + "/build")
+TD = "test.example"
+IP = {"a": "10.77.0.1", "b": "10.77.0.2", "c": "10.77.0.3"}
+IP6 = {"a": "fd77::1", "b": "fd77::2", "c": "fd77::3"}
+CONF, STATE, RUN, AUDIT = "/etc/cleat", "/var/lib/cleat", "/run/cleat", "/var/log/cleat/audit.jsonl"
+
+POLICY = """\
+version: 1
+trust_domain: test.example
+host: {host}
+clock: {clock}
+{extra_main}workloads:
+  - id: /good
+    match: {{ cgroup: /good, uid: 1001 }}
+  - id: /evil
+    match: {{ cgroup: /evil }}
+  - id: /svc
+    match: {{ cgroup: /svc }}
+  - id: /other
+    match: {{ cgroup: /other }}
+{extra_workloads}call:
+  - {{ from: /good, to: [ /svc, /other, /good ] }}
+  - {{ from: /evil, to: [ /svc ] }}
+  - {{ from: /svc, to: [ /good ], as: server }}
+accept:
+  - {{ to: /svc, from: [ /good ], hosts: [ a, b, c ] }}
+  - {{ to: /other, from: [ /good ] }}
+  - {{ to: /good, from: [ /svc ], as: server }}
+{extra_rules}"""
+CGROUPS = ["/good", "/evil", "/svc", "/other", "/nobody"]
+
+
+class Accepted(Exception):
+    """An attack got through."""
+
+
+class Wrong(Exception):
+    """Anything else than what must be."""
+
+
+class Skip(Exception):
+    """Cannot be run here; says why."""
+
+
+def until(question, what, limit=20.0):
+    """Asks until the answer is true; raises Wrong when the limit has passed."""
+    end = time.monotonic() + limit
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise Wrong("waited %.0f s for %s" % (limit, what))
+        time.sleep(0.02)
+
+
+def reason_words():
+    text = open(SRC + "/userspace/model/reason.h").read()
+    return re.findall(r'X\([A-Z_]+,\s*"([a-z-]+)"', text)
+
+
+class Actor:
+    """One process on the stage. Actor("connect c 10.77.0.2 7000") gives the answer as a dict."""
+
+    def __init__(self, host, cgroup="/good", uid=1001, gid=None, netns=None, actor=None):
+        args = [actor or (BUILD_MAIN + "/tests-vm/actor")]
+        for word, value in (("--netns", netns), ("--cgroup", cgroup), ("--uid", uid), ("--gid", gid)):
+            if value:
+                args += [word, str(value)]
+        self.host = host
+        self.p = subprocess.Popen(host.command(args + ["--again"], stdin=True), stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, text=True, bufsize=1)
+        self.pid = self.must("pid")["pid"]
+
+    def __call__(self, command):
+        try:
+            self.p.stdin.write(command + "\n")
+            self.p.stdin.flush()
+        except BrokenPipeError:
+            raise Wrong("the actor is gone at: " + command)
+        line = self.p.stdout.readline()
+        if not line:
+            raise Wrong("the actor ended at: " + command)
+        return json.loads(line)
+
+    def must(self, command):
+        answer = self(command)
+        if not answer["ok"]:
+            raise Wrong("%s: %s" % (command[:200], answer))
+        return answer
+
+    def child(self, name):
+        """Forks a second actor with the same sockets; the returned callable speaks to it."""
+        pid = self.must("fork " + name)["pid"]
+
+        def say(command):
+            return self("@%s %s" % (name, command))
+        say.pid = pid
+        say.must = lambda command: self.must("@%s %s" % (name, command))
+        return say
+
+    def close(self):
+        self.p.stdin.close()
+        try:
+            self.p.wait(10)
+        except subprocess.TimeoutExpired:
+            self.p.kill()
+            self.p.wait()
+        self.p.stdout.close()
+
+
+BUILD_MAIN = os.environ.get("CLEAT_BUILD_MAIN", BUILD.split("/twin/")[0])
+
+
+class Host:
+    def __init__(self, name):
+        self.name, self.ip, self.ip6 = name, IP[name], IP6[name]
+        self.here = os.environ.get("HOST", "a") == name
+        self.daemon_up = False
+        self.audit_at = 0
+
+    def command(self, args, stdin=False):
+        if self.here:
+            return args
+        return ["on"] + (["-i"] if stdin else []) + [self.name] + args
+
+    def run(self, script, limit=60):
+        """A bash script as root; (exit status, output)."""
+        done = subprocess.run(self.command(["bash", "-c", script]), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=limit)
+        return done.returncode, done.stdout.decode("utf-8", "replace")
+
+    def sh(self, script, limit=60):
+        rc, out = self.run(script, limit)
+        if rc != 0:
+            raise Wrong("host %s: %s: exit %d: %s" % (self.name, script, rc, out))
+        return out
+
+    def write(self, path, text):
+        subprocess.run(self.command(["bash", "-c", "mkdir -p $(dirname %s); cat > %s" % (path, path)], stdin=True),
+                       input=text.encode(), check=True)
+
+    def read(self, path):
+        return self.sh("cat " + path)
+
+    # ---- the daemon ----
+
+    def config(self, clock="unsynchronised-ok", extra_main="", extra_workloads="", extra_rules="", policy=None):
+        self.write(CONF + "/cleat.yaml", (policy or POLICY).format(
+            host=self.name, clock=clock, extra_main=extra_main, extra_workloads=extra_workloads,
+            extra_rules=extra_rules))
+
+    def enrol(self):
+        """Makes the host key; answers the bundle entry."""
+        return self.sh("rm -rf %s && %s/cleatctl host init --dir %s --name %s --trust-domain %s --scope /" % (
+            STATE, BUILD_MAIN, STATE, self.name, TD))
+
+    def trust(self, entries):
+        for i, entry in enumerate(entries):
+            self.write("/run/entry%d.json" % i, entry)
+        self.sh("rm -rf {c}/trust; mkdir -p {c}/trust; for e in {n}; do {b}/cleatctl trust add --bundle "
+                "{c}/trust/{td}.json /run/entry$e.json; done".format(
+                    c=CONF, b=BUILD_MAIN, td=TD, n=" ".join(str(i) for i in range(len(entries)))))
+
+    def start(self, build=None, args=""):
+        """Starts cleatd and waits until it says ready."""
+        self.sh("mkdir -p /var/log/cleat /run/cleat; for c in %s; do mkdir -p /sys/fs/cgroup$c; done" %
+                " ".join(CGROUPS))
+        self.sh("rm -f /run/cleatd.log; touch /run/cleatd.log; setsid %s/cleatd run %s >/run/cleatd.log 2>&1 "
+                "</dev/null & echo $! >/run/cleatd.pid" % (build or BUILD, args))
+        until(self.ready, "cleatd to be ready on host " + self.name, 60)
+        self.daemon_up = True
+        self.audit()
+
+    def ready(self):
+        rc, out = self.run("grep -q 'ready' /run/cleatd.log && echo ready; kill -0 $(cat /run/cleatd.pid) || echo gone")
+        if "gone" in out:
+            raise Wrong("cleatd ended on host %s: %s" % (self.name, self.read("/run/cleatd.log")))
+        return "ready" in out
+
+    def stop(self):
+        if self.daemon_up:
+            self.sh("kill -TERM $(cat /run/cleatd.pid); for i in $(seq 300); do kill -0 $(cat /run/cleatd.pid) "
+                    "2>/dev/null || exit 0; read -t 0.05 <> <(:) ; done; exit 1")
+        self.daemon_up = False
+
+    def reload(self):
+        """SIGHUP, and waits for the outcome: the log line after it."""
+        before = len(self.read("/run/cleatd.log").splitlines())
+        self.sh("kill -HUP $(cat /run/cleatd.pid)")
+        return until(lambda: [l for l in self.read("/run/cleatd.log").splitlines()[before:]
+                              if "reload" in l], "the reload on host " + self.name)
+
+    def rooms(self):
+        return [int(p) for p in self.sh("cat /run/cleatd.pid; pgrep -f -- --room= || true").split()]
+
+    def fds(self):
+        return [int(n) for n in self.sh("for p in %s; do ls /proc/$p/fd | wc -l; done" %
+                                        " ".join(map(str, self.rooms()))).split()]
+
+    def audit(self):
+        """The audit lines since the last call, parsed."""
+        out = self.sh("touch {f}; tail -c +{n} {f}".format(f=AUDIT, n=self.audit_at + 1))
+        self.audit_at += len(out.encode())
+        return [json.loads(l) for l in out.splitlines()]
+
+    def counters(self, room):
+        page = self.sh("od -An -v -t u8 -w8 %s/private/counters.%s" % (RUN, room)).split()
+        return dict(zip(reason_words(), map(int, page[1:])))
+
+
+class Stage:
+    """Hosts a and b (and c), enrolled with each other, daemons running, one policy."""
+
+    def __init__(self, hosts="ab", **config):
+        self.hosts = {n: Host(n) for n in hosts}
+        self.a, self.b, self.c = (self.hosts.get(n) for n in "abc")
+        self.actors = []
+        self.port = 7000
+        entries = [h.enrol() for h in self.hosts.values()]
+        for h in self.hosts.values():
+            h.trust(entries)
+            h.config(**config)
+
+    def start(self, builds=None, args=""):
+        for n, h in self.hosts.items():
+            h.start((builds or {}).get(n), args)
+
+    def restart(self, **config):
+        """Fresh daemons with another configuration (or the standard one)."""
+        for h in self.hosts.values():
+            h.stop()
+            h.config(**config)
+            h.start()
+
+    def stop(self):
+        self.dismiss()
+        for h in self.hosts.values():
+            h.stop()
+
+    def actor(self, host, cgroup="/good", uid=None, **more):
+        """An actor of a workload; /good plays as uid 1001, the others as 1002."""
+        a = Actor(host, cgroup, uid if uid is not None else (1001 if cgroup == "/good" else 1002), **more)
+        self.actors.append(a)
+        return a
+
+    def dismiss(self):
+        for a in self.actors:
+            a.close()
+        self.actors = []
+
+    # ---- what most tests begin with ----
+
+    def service(self, host=None, cgroup="/svc", ip=None, options=""):
+        """An actor listening as "l"; its .at is "IP PORT"."""
+        host = host or self.b
+        self.port += 1
+        s = self.actor(host, cgroup)
+        s.at = "%s %d" % (ip or host.ip, self.port)
+        s.must("listen l %s %s" % (s.at, options))
+        s.count = 0
+        return s
+
+    def connect(self, client, service, name="c", options=""):
+        """A connection; client keeps it as @name, service as the returned name."""
+        client.must("connect %s %s %s" % (name, service.at, options))
+        service.count += 1
+        service.must("accept s%d l" % service.count)
+        return "s%d" % service.count
+
+    def audience(self, path="/svc"):
+        return "spiffe://%s%s" % (TD, path)
+
+    def sign(self, client, name="c", to="/svc"):
+        return client.must("sign %s %s" % (name, self.audience(to)))
+
+    def verify(self, service, name, t, expect="client"):
+        return service("verify %s %s %s %s" % (name, expect, t["wit"], t["wpt"]))
+
+    def accepted(self, client, service, **more):
+        """The legitimate variant: a fresh connection, an assertion, an accept."""
+        name = self.connect(client, service, "control", **more)
+        v = self.verify(service, name, self.sign(client, "control"))
+        if not v["ok"]:
+            raise Wrong("the legitimate presentation was refused: %s" % v)
+        if v["subject"] != self.audience("/good"):
+            raise Wrong("accepted, but as %s" % v["subject"])
+        client("reset control")
+        service("close " + name)
+        return v
+
+    def refused(self, attack, reason, host, room="check", control=None, public=None, lines=1):
+        """attack() -> the daemon's answer. @reason: the exact word (or several) in audit and counter; @public: what
+        the asker reads, where it is another. @lines 0: refused by the kernel before any request."""
+        reasons = [reason] if isinstance(reason, str) else list(reason)
+        if control:
+            control()
+        before_fds, before = host.fds(), host.counters(room)
+        host.audit()
+        answer = attack()
+        if answer["ok"]:
+            raise Accepted("%s" % {k: v for k, v in answer.items() if k not in ("wit", "wpt")})
+        if lines:
+            if answer.get("reason") not in ([public] if public else reasons):
+                raise Wrong("refused, but with %s instead of %s" % (answer, public or reasons))
+            seen = [l for l in host.audit() if l.get("room") == room]
+            if len(seen) != lines or any(l["reason"] not in reasons for l in seen):
+                raise Wrong("audit: %d lines: %s" % (len(seen), [l["reason"] for l in seen]))
+            after = host.counters(room)
+            moved = {w: after[w] - before[w] for w in after if after[w] != before[w]}
+            if sum(moved.values()) != lines or any(w not in reasons for w in moved):
+                raise Wrong("counters moved: %s" % moved)
+            answer["audit"] = seen
+        until(lambda: all(n <= m for n, m in zip(host.fds(), before_fds)),
+              "descriptors to go back to %s (now %s)" % (before_fds, host.fds()), 5)
+        if control:
+            control()
+        return answer

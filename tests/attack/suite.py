@@ -1,0 +1,136 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs attack tests inside guest a: suite.py [--list] [NAME...]. One line per test, `N passed, N failed, N skipped`
+at the end. A test is named attack_<number>_<what>; any part of the name selects it.
+"""
+import glob
+import importlib.util
+import os
+import sys
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import stage  # noqa: E402
+
+TESTS = []
+
+
+def test(*numbers, name, twin=None, kernels=("6.1", "6.12"), hosts="ab"):
+    """Registers a test function f(stage). @numbers: those of attacks.md; @twin: the kept() check(s) it must catch;
+    @kernels: where it can run; @hosts: the guests it needs."""
+    def mark(f):
+        f.test = "attack_%s_%s" % ("_".join("%03d" % n for n in numbers), name)
+        f.numbers, f.kernels, f.hosts = numbers, kernels, hosts
+        f.twins = [twin] if isinstance(twin, str) else list(twin or [])
+        TESTS.append(f)
+        return f
+    return mark
+
+
+stage.test = test
+
+
+def load():
+    for path in sorted(glob.glob(HERE + "/t_*.py")):
+        spec = importlib.util.spec_from_file_location(os.path.basename(path)[:-3], path)
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+
+
+def run_one(f, s):
+    """'ok', 'skip' or 'fail', and a line why."""
+    try:
+        f(s)
+        return "ok", ""
+    except stage.Skip as e:
+        return "skip", str(e)
+    except stage.Accepted as e:
+        return "fail", "ACCEPTED: %s" % e
+    except stage.Wrong as e:
+        return "fail", str(e)
+    except Exception:  # noqa: BLE001 - whatever it was, it is a failed test and the next one must run
+        return "fail", traceback.format_exc()
+    finally:
+        s.dismiss()
+
+
+def context(s):
+    """What helps to read a failure: the ends of the daemons' logs and audits."""
+    for h in s.hosts.values():
+        print("    host %s: log:\n%s\n    audit:\n%s" % (
+            h.name, h.run("tail -n 8 /run/cleatd.log")[1], h.run("tail -n 4 " + stage.AUDIT)[1]))
+
+
+def run_all(chosen, hosts):
+    counts = {"ok": 0, "fail": 0, "skip": 0}
+    s = stage.Stage(hosts)
+    s.start()
+    for f in chosen:
+        began = time.monotonic()
+        verdict, why = run_one(f, s)
+        counts[verdict] += 1
+        print("  %-5s %s (%.1fs)%s" % (verdict, f.test, time.monotonic() - began, ": " + why if why else ""), flush=True)
+        if verdict == "fail":
+            context(s)
+            s = fresh(s, hosts)
+    s.stop()
+    return counts
+
+
+def fresh(s, hosts):
+    """After a failure the next test begins with new daemons and the standard policy."""
+    for h in s.hosts.values():
+        h.run("pkill -x cleatd; pkill -x actor; for i in $(seq 200); do pgrep -x cleatd >/dev/null || break; "
+              "read -t 0.05 <> <(:); done; pkill -9 -x cleatd")
+    s = stage.Stage(hosts)
+    s.start()
+    return s
+
+
+def run_twins(chosen, kernel):
+    """For each twin of the chosen tests: daemons of that build on every host; the test must fail by an accept."""
+    counts = {"ok": 0, "fail": 0, "skip": 0}
+    for f in chosen:
+        for twin in f.twins:
+            s = stage.Stage(f.hosts)
+            build = stage.BUILD_MAIN + "/twin/" + twin
+            verdict, why = "fail", "not built: " + build
+            if os.path.exists(build + "/cleatd"):
+                try:
+                    s.start({n: build for n in f.hosts})
+                    verdict, why = run_one(f, s)
+                except stage.Wrong as e:
+                    verdict, why = "fail", str(e)
+            caught = verdict == "fail" and why.startswith("ACCEPTED")
+            counts["ok" if caught else "fail"] += 1
+            print("  %-5s twin %s: %s: %s" % ("ok" if caught else "fail", twin, f.test,
+                                             "caught" if caught else "NOT CAUGHT: %s %s" % (verdict, why)), flush=True)
+            if not caught:
+                context(s)
+            for h in s.hosts.values():
+                h.run("pkill -x cleatd; for i in $(seq 200); do pgrep -x cleatd >/dev/null || break; "
+                      "read -t 0.05 <> <(:); done; pkill -9 -x cleatd")
+    return counts
+
+
+def main():
+    load()
+    words = [w for w in sys.argv[1:] if not w.startswith("-")]
+    words += [w for w in os.environ.get("TESTS", "").replace(",", " ").split() if w]
+    kernel = os.environ.get("KERNEL", "6.12")
+    hosts = "abc"[:int(os.environ.get("HOSTS", "2"))]
+    chosen = [f for f in TESTS if kernel in f.kernels and (not words or any(w in f.test for w in words))]
+    chosen = [f for f in chosen if set(f.hosts) <= set(hosts)]
+    chosen.sort(key=lambda f: f.numbers)
+    if "--list" in sys.argv:
+        for f in chosen:
+            print(f.test, ",".join(f.kernels), f.hosts, ",".join(f.twins) or "-")
+        return 0
+    twins = "--twins" in sys.argv or os.environ.get("TWINS") == "1"
+    counts = run_twins(chosen, kernel) if twins else run_all(chosen, hosts)
+    print("%d passed, %d failed, %d skipped" % (counts["ok"], counts["fail"], counts["skip"]))
+    return 0 if counts["ok"] and not counts["fail"] else 1
+
+
+sys.exit(main())
