@@ -43,14 +43,23 @@ EDGE    := $(call LAYER_SRC,edge)
 FLOW    := $(call LAYER_SRC,flow)
 ROOM    := $(call LAYER_SRC,room)
 LIBSRC  := userspace/lib/cleat.c
-obj      = $(patsubst %.c,$(B)/obj/%.o,$(1))
+# A twin compiles anew only the files that hold the check it removes; everything else is the shipped build's own.
+TWIN_FILES := $(if $(TWIN),$(shell grep -lE 'kept\($(subst -,_,$(TWIN))\)' userspace/*.c userspace/*/*.c bpf/*.bpf.c bpf/*.h 2>/dev/null))
+ifneq ($(TWIN),)
+ifeq ($(TWIN_FILES),)
+$(error no file holds kept($(TWIN)): there is no such check)
+endif
+endif
+TWIN_BPF := $(filter bpf/%,$(TWIN_FILES))
+where    = $(if $(TWIN),$(if $(filter $(1),$(TWIN_FILES) $(if $(TWIN_BPF),userspace/edge/kern.c)),$(B),$(TOP)),$(B))
+obj      = $(foreach c,$(1),$(call where,$(c))/obj/$(c:.c=.o))
 
 PROGRAMS := $(B)/cleatd $(B)/cleatctl
 LIBRARY  := $(B)/libcleat.so.$(SOVERSION) $(B)/libcleat.a $(B)/cleat.pc
 HELPERS  := $(TOP)/vmtest/on $(TOP)/vmtest/agent
 
-.PHONY: all deps demo check check-unit check-san check-vectors check-fuzz vmtest vmtest-shell bench fuzz lint help clean \
-	programs twins
+.PHONY: all deps demo check check-unit check-san check-vectors check-fuzz vmtest vmtest-shell vmtest-twins bench fuzz \
+	lint help clean programs twins
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -88,7 +97,7 @@ $(B)/bpf/%.bpf.o: bpf/%.bpf.c
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
-$(B)/cleat.bpf.o: $(BPF_OBJ)
+$(B)/cleat.bpf.o: $(BPF_OBJ) # the whole kernel side is small: a twin of it compiles it whole
 	$(call say,BPFLINK,$@)
 	@mkdir -p $(@D)
 	$(Q)bpftool gen object $@ $^
@@ -180,7 +189,76 @@ $(B)/tests/%: $(B)/obj/tests/vectors/%.o $(call obj,$(CODE_BELOW_ROOM))
 check-vectors: $(VECTOR_BIN) $(B)/cleatctl ## test vectors
 	$(Q)BUILD=$(B) VECTORS=$(VECTORS) tests/vectors/run
 
-# ---- further rooms of the tests are included from their own lines below -----------------------------------------
+# ---- fuzzing: libFuzzer over each parser, the corpus in the tree, ASan and UBSan on ------------------------------
+FUZZ_SRC := $(wildcard tests/fuzz/*.c)
+FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
+FUZZ_FLAGS := -std=gnu17 -D_GNU_SOURCE $(WARN) -O1 -g -Iuserspace -DCLEAT_VERSION='"$(VERSION)"' -MMD -MP \
+	-fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_SECONDS ?= 60
+FUZZ_SMOKE_RUNS ?= 20000
+
+$(B)/fuzz/obj/%.o: %.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -c $< -o $@
+
+$(B)/fuzz/%: tests/fuzz/%.c $(patsubst %.c,$(B)/fuzz/obj/%.o,$(CODE_BELOW_ROOM))
+	$(call say,FUZZ,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer -Wno-missing-prototypes -o $@ $^ $(LIBS_json) $(LIBS_yaml) $(LIBS_ssl)
+
+fuzz: $(FUZZ_BIN) ## fuzz every parser for FUZZ_SECONDS each
+	$(Q)tests/fuzz/run --seconds $(FUZZ_SECONDS) $(FUZZ_BIN)
+
+check-fuzz: $(FUZZ_BIN) ## the corpus and a smoke of FUZZ_SMOKE_RUNS runs of every fuzz target
+	$(Q)tests/fuzz/run --runs $(FUZZ_SMOKE_RUNS) $(FUZZ_BIN)
+
+# ---- sanitizers ---------------------------------------------------------------------------------------------------
+check-san: ## unit tests and vectors once more under ASan and UBSan
+	$(Q)$(MAKE) --no-print-directory SAN=1 check-unit check-vectors
+
+# ---- virtual machines: the real kernels ----------------------------------------------------------------------------
+ACTORS  := $(TOP)/tests-vm/actor
+$(TOP)/tests-vm/%: tests/attack/%.c userspace/model/request.h
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)gcc -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g -Iuserspace -o $@ $<
+
+KERNEL  ?=
+TEST    ?=
+vmtest: programs $(ACTORS) ## the VM tests; KERNEL=6.1 and TEST=name narrow them
+	$(Q)vmtest/suites $(if $(KERNEL),--kernel $(KERNEL)) $(TEST)
+
+vmtest-shell: programs $(ACTORS) ## a shell inside guest a, b beside it
+	$(Q)vmtest/run --kernel $(or $(KERNEL),6.12) --shell
+
+# Every check that a test claims to guard, removed once.
+TWINS   := $(shell python3 tests/attack/suite.py --list-twins 2>/dev/null)
+twins: programs ## build every broken twin
+	$(Q)for t in $(TWINS); do $(MAKE) --no-print-directory TWIN=$$t build/twin/$$t/cleatd || exit 1; done
+
+vmtest-twins: twins $(ACTORS) ## each broken twin must be caught by its test
+	$(Q)vmtest/suites --twins --kernel $(or $(KERNEL),6.12) $(TEST)
+
+# ---- lint, check, demo, bench --------------------------------------------------------------------------------------
+lint: $(B)/gen/cleat.skel.h programs ## layers, licences, both compilers, formatting
+	$(Q)tests/lint/all $(B)/gen
+
+check: deps ## everything: lint, units, sanitizers, vectors, fuzz smoke, VM tests on both kernels, broken twins
+	$(Q)tests/lint/check
+
+demo: deps programs $(ACTORS) ## two hosts, one connection, and every replay refused
+	$(Q)tests/e2e/demo
+
+bench: programs ## ratios against a baseline of the same run, natively at level reduced; build/bench.json
+	$(Q)$(MAKE) --no-print-directory $(B)/bench/bench
+	$(Q)tests/bench/run
+
+$(B)/bench/bench: $(wildcard tests/bench/*.c) $(call obj,$(LIBSRC) $(FLOW) $(EDGE) $(MODEL) $(BASE))
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.c %.o,$^) $(LIBS_bpf) $(LIBS_json) $(LIBS_yaml) $(LIBS_ssl) -lpthread
+
 -include $(shell find $(B)/obj $(B)/bpf -name '*.d' 2>/dev/null)
 
 clean: ## remove build/ but for the guests' kernels

@@ -127,6 +127,9 @@ def main():
         for f in chosen:
             print(f.test, ",".join(f.kernels), f.hosts, ",".join(f.twins) or "-")
         return 0
+    if "--list-twins" in sys.argv:
+        print(" ".join(sorted({t for f in TESTS for t in f.twins})))
+        return 0
     twins = "--twins" in sys.argv or os.environ.get("TWINS") == "1"
     counts = run_twins(chosen, kernel) if twins else run_all(chosen, hosts)
     print("%d passed, %d failed, %d skipped" % (counts["ok"], counts["fail"], counts["skip"]))
