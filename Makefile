@@ -233,7 +233,7 @@ vmtest-shell: programs $(ACTORS) ## a shell inside guest a, b beside it
 	$(Q)vmtest/run --kernel $(or $(KERNEL),6.12) --shell
 
 # Every check that a test claims to guard, removed once.
-TWINS   := $(shell python3 tests/attack/suite.py --list-twins 2>/dev/null)
+TWINS    = $(shell /usr/bin/python3 tests/attack/suite.py --list-twins 2>/dev/null)
 twins: programs ## build every broken twin
 	$(Q)for t in $(TWINS); do $(MAKE) --no-print-directory TWIN=$$t build/twin/$$t/cleatd || exit 1; done
 
@@ -247,8 +247,15 @@ lint: $(B)/gen/cleat.skel.h programs ## layers, licences, both compilers, format
 check: deps ## everything: lint, units, sanitizers, vectors, fuzz smoke, VM tests on both kernels, broken twins
 	$(Q)tests/lint/check
 
-demo: deps programs $(ACTORS) ## two hosts, one connection, and every replay refused
+demo: deps ## two hosts, one connection, and every replay refused
+	$(Q)$(MAKE) --no-print-directory demo-run
+demo-run: programs $(ACTORS) $(TOP)/e2e/ledger
 	$(Q)tests/e2e/demo
+
+$(TOP)/e2e/%: tests/e2e/clients/%.c $(TOP)/libcleat.a
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)gcc -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g -Iuserspace/lib -o $@ $< $(TOP)/libcleat.a
 
 bench: programs ## ratios against a baseline of the same run, natively at level reduced; build/bench.json
 	$(Q)$(MAKE) --no-print-directory $(B)/bench/bench

@@ -2,7 +2,7 @@
 // The control channel between the guests: one program, three names.
 //   on [-i] [-d] [-w SECONDS] HOST CMD...   run CMD as root on guest HOST (a, b or c)
 //   vm-reboot HOST                          reboot a guest, return when its agent answers again
-//   agent [CMD...]                          pid 1 of every guest: serves `on`, reaps, runs CMD first
+//   vm-agent [CMD...]                       pid 1 of every guest: serves `on`, reaps, runs CMD first
 // It runs over the network "ctl0" (10.78.0.0/24), apart from the one under test.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -490,7 +490,7 @@ int main(int argc, char **argv)
 	int opt;
 
 	name = name ? name + 1 : argv[0];
-	if (!strcmp(name, "agent"))
+	if (!strcmp(name, "vm-agent"))
 		return agent(argv + 1);
 
 	while ((opt = getopt(argc, argv, "+idw:")) != -1) {

@@ -20,6 +20,10 @@
 #define POLICY_VERSION 1
 #define POLICY_MAX     (64u << 20) /* bytes of an image */
 
+/* Accept rules may share (to, from, as) with other hosts or another level, but only so many, so that
+ * a decision stays a binary search and a short walk. */
+#define POLICY_ACCEPTS_SAME 32
+
 struct policy_span {
 	uint32_t at;	/* offset of the first element */
 	uint32_t count; /* elements */
@@ -42,9 +46,11 @@ struct policy_image {
 	uint32_t leeway_s;
 	uint32_t est_tolerance_ms;
 	uint32_t next_label; /* one more than the highest label ever given in this boot */
+	uint32_t next_place; /* the same of places */
+	uint32_t zero;
 	struct policy_span workloads;	/* struct policy_workload, by label */
 	struct policy_span calls;	/* struct policy_call, by (from, to id, as) */
-	struct policy_span accepts;	/* struct policy_accept, by (to, from id, as) */
+	struct policy_span accepts;	/* struct policy_accept, by (to, from id, as); see ACCEPTS_SAME */
 	struct policy_span hosts;	/* uint32_t string offsets, used by accepts */
 	struct policy_span places;	/* struct policy_place, by name */
 	struct policy_span rules;	/* struct policy_rule, by (place, slot) */
@@ -85,7 +91,7 @@ struct policy_call {
 
 struct policy_accept {
 	uint32_t to;   /* label of the receiving workload */
-	uint32_t from; /* full SPIFFE ID of the presenter */
+	uint32_t from; /* full SPIFFE ID of the presenter; 0 (any) only in policy_compile_single() */
 	uint32_t as;   /* the presenter's end, enum cleat_role */
 	uint32_t level; /* least level, enum cleat_level */
 	struct policy_span hosts; /* indexes into hosts; count 0: any host whose scope allows the id */
@@ -112,14 +118,14 @@ struct policy_domain {
 	uint32_t name;
 	uint32_t sequence_lo; /* spiffe_sequence */
 	uint32_t sequence_hi;
-	struct policy_span keys; /* of image->keys */
+	struct policy_span keys; /* indexes into keys, sorted by kid */
 };
 
 struct policy_key {
 	struct point point;
 	uint32_t kid;	 /* RFC 7638 thumbprint, base64url */
 	uint32_t issuer; /* cleat_issuer */
-	struct policy_span scopes; /* of image->scopes */
+	struct policy_span scopes; /* indexes into scopes; at least one */
 };
 
 /* Checks magic, version, size, that every span and string lies inside and every array is sorted. Must
@@ -128,6 +134,8 @@ struct policy_key {
 int policy_check(const void *image, size_t size);
 
 const char *policy_string(const struct policy_image *p, uint32_t at);
+/* First element of a span of the image's header. */
+const void *policy_at(const struct policy_image *p, const struct policy_span *span);
 
 /* The workload of a label, or NULL. */
 const struct policy_workload *policy_workload(const struct policy_image *p, uint32_t label);
@@ -148,9 +156,14 @@ const struct policy_key *policy_key(const struct policy_image *p, const struct p
 /* The workload's path lies inside one of the key's scopes, and not below /host. */
 bool policy_key_allows(const struct policy_image *p, const struct policy_key *k, const char *path,
 		       size_t path_len);
+/* The place of the cgroup at @path ("/a/b.service"; below the root of the unified hierarchy): the one
+ * whose cgroup path is exactly this, or whose unit name is the last component while every ancestor is
+ * a slice. 0: not named by policy. */
+uint32_t policy_place_of(const struct policy_image *p, const char *path);
 /* The label a task has: @place_of(ctx, depth) gives the place of the task's cgroup and then of each
- * ancestor (0: not named, UINT32_MAX: no more). Same evaluation as label.bpf.h; used at level
- * reduced and by tools. 0 = unlabelled. */
+ * ancestor (0: not named, UINT32_MAX: no more), CLEAT_ANCESTORS at most. The nearest place with a rule
+ * that fits decides. Same evaluation as label.bpf.h; used at level reduced and by tools. 0 =
+ * unlabelled. */
 uint32_t policy_label_of(const struct policy_image *p,
 			 uint32_t (*place_of)(void *ctx, unsigned depth), void *ctx, uint32_t uid,
 			 uint32_t gid);
