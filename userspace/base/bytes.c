@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Bytes: see bytes.h. Pure but for text_printf()'s vsnprintf(3). */
+#include "base/bytes.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void text_init(struct text *t, char *at, size_t cap)
+{
+	*t = (struct text){ .at = at, .cap = cap, .overflown = cap == 0 };
+	if (cap)
+		at[0] = '\0';
+}
+
+void text_put(struct text *t, const char *s, size_t len)
+{
+	if (t->overflown || len >= t->cap - t->len) {
+		t->overflown = true;
+		return;
+	}
+	memcpy(t->at + t->len, s, len);
+	t->len += len;
+	t->at[t->len] = '\0';
+}
+
+void text_puts(struct text *t, const char *s)
+{
+	text_put(t, s, strlen(s));
+}
+
+void text_u64(struct text *t, uint64_t n)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + n % 10);
+		n /= 10;
+	} while (n);
+	text_put(t, digits + at, sizeof(digits) - at);
+}
+
+void text_i64(struct text *t, int64_t n)
+{
+	if (n < 0)
+		text_put(t, "-", 1);
+	text_u64(t, n < 0 ? -(uint64_t)n : (uint64_t)n);
+}
+
+void text_printf(struct text *t, const char *format, ...)
+{
+	va_list args;
+	size_t room;
+	int n;
+
+	if (t->overflown)
+		return;
+	room = t->cap - t->len;
+	va_start(args, format);
+	n = vsnprintf(t->at + t->len, room, format, args);
+	va_end(args);
+	if (n < 0 || (size_t)n >= room) {
+		t->at[t->len] = '\0';
+		t->overflown = true;
+		return;
+	}
+	t->len += (size_t)n;
+}
+
+void text_json(struct text *t, const char *s, size_t len)
+{
+	static const char hex[] = "0123456789abcdef";
+
+	text_put(t, "\"", 1);
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)s[i];
+
+		if (c == '"' || c == '\\') {
+			text_put(t, (char[]){ '\\', (char)c }, 2);
+		} else if (c < 0x20 || c >= 0x7f) {
+			text_put(t, (char[]){ '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] }, 6);
+		} else {
+			text_put(t, s + i, 1);
+		}
+	}
+	text_put(t, "\"", 1);
+}
+
+void text_b64url(struct text *t, const void *bytes, size_t len)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+	size_t chars = B64URL_LEN(len);
+	const uint8_t *in = bytes;
+	char *out;
+
+	if (t->overflown || chars >= t->cap - t->len) {
+		t->overflown = true;
+		return;
+	}
+	out = t->at + t->len;
+	for (; len >= 3; len -= 3, in += 3) {
+		*out++ = digits[in[0] >> 2];
+		*out++ = digits[(in[0] & 3) << 4 | in[1] >> 4];
+		*out++ = digits[(in[1] & 15) << 2 | in[2] >> 6];
+		*out++ = digits[in[2] & 63];
+	}
+	if (len) {
+		*out++ = digits[in[0] >> 2];
+		*out++ = digits[(in[0] & 3) << 4 | (len == 2 ? in[1] >> 4 : 0)];
+		if (len == 2)
+			*out++ = digits[(in[1] & 15) << 2];
+	}
+	*out = '\0';
+	t->len += chars;
+}
+
+void text_hex(struct text *t, const void *bytes, size_t len)
+{
+	static const char hex[] = "0123456789abcdef";
+	const uint8_t *in = bytes;
+
+	for (size_t i = 0; i < len; i++)
+		text_put(t, (char[]){ hex[in[i] >> 4], hex[in[i] & 15] }, 2);
+}
+
+/* One base64url digit's value, or 0xff. */
+static uint8_t b64url_digit(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return (uint8_t)(c - 'A');
+	if (c >= 'a' && c <= 'z')
+		return (uint8_t)(c - 'a' + 26);
+	if (c >= '0' && c <= '9')
+		return (uint8_t)(c - '0' + 52);
+	if (c == '-')
+		return 62;
+	return c == '_' ? 63 : 0xff;
+}
+
+int b64url_decode(const char *s, size_t len, void *out, size_t cap, size_t *ret_len)
+{
+	size_t n = len / 4 * 3 + (len % 4 ? len % 4 - 1 : 0);
+	uint8_t *at = out;
+	uint32_t held = 0;
+	unsigned bits = 0;
+
+	if (len % 4 == 1)
+		return -EBADMSG;
+	if (n > cap)
+		return -ENOSPC;
+	for (size_t i = 0; i < len; i++) {
+		uint8_t v = b64url_digit(s[i]);
+
+		if (v == 0xff)
+			return -EBADMSG;
+		held = held << 6 | v;
+		bits += 6;
+		if (bits >= 8) {
+			bits -= 8;
+			*at++ = (uint8_t)(held >> bits);
+			held &= (1u << bits) - 1;
+		}
+	}
+	if (held)
+		return -EBADMSG; /* unused bits: a second spelling of the same bytes */
+	*ret_len = n;
+	return 0;
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int hex_decode(const char *s, size_t len, void *out, size_t n)
+{
+	uint8_t *at = out;
+
+	if (len != 2 * n)
+		return -EBADMSG;
+	for (size_t i = 0; i < n; i++) {
+		int high = hex_digit(s[2 * i]);
+		int low = hex_digit(s[2 * i + 1]);
+
+		if (high < 0 || low < 0)
+			return -EBADMSG;
+		at[i] = (uint8_t)(high << 4 | low);
+	}
+	return 0;
+}
+
+void put_be16(uint8_t *at, uint16_t v)
+{
+	at[0] = (uint8_t)(v >> 8);
+	at[1] = (uint8_t)v;
+}
+
+void put_be32(uint8_t *at, uint32_t v)
+{
+	put_be16(at, (uint16_t)(v >> 16));
+	put_be16(at + 2, (uint16_t)v);
+}
+
+void put_be64(uint8_t *at, uint64_t v)
+{
+	put_be32(at, (uint32_t)(v >> 32));
+	put_be32(at + 4, (uint32_t)v);
+}
+
+bool bytes_equal(const void *a, const void *b, size_t n)
+{
+	const volatile uint8_t *x = a;
+	const volatile uint8_t *y = b;
+	uint8_t differ = 0;
+
+	for (size_t i = 0; i < n; i++)
+		differ |= (uint8_t)(x[i] ^ y[i]);
+	return differ == 0;
+}
+
+bool bytes_zero(const void *a, size_t n)
+{
+	const uint8_t *x = a;
+	uint8_t any = 0;
+
+	for (size_t i = 0; i < n; i++)
+		any |= x[i];
+	return any == 0;
+}
+
+void bytes_wipe(void *a, size_t n)
+{
+	explicit_bzero(a, n);
+}
+
+int decimal_parse(const char *s, size_t len, uint64_t max, uint64_t *ret)
+{
+	uint64_t n = 0;
+
+	if (len == 0 || (len > 1 && s[0] == '0'))
+		return -EINVAL;
+	for (size_t i = 0; i < len; i++) {
+		unsigned digit = (unsigned)(s[i] - '0');
+
+		if (s[i] < '0' || s[i] > '9' || __builtin_mul_overflow(n, 10, &n) ||
+		    __builtin_add_overflow(n, digit, &n))
+			return -EINVAL;
+	}
+	if (n > max)
+		return -EINVAL;
+	*ret = n;
+	return 0;
+}
