@@ -81,9 +81,9 @@ struct wpt {
 	char unit[UNIT_MAX + 1]; /* "": absent */
 };
 
-/* The times of both (step 9). @leeway_s 0 ... 60. exp is exclusive. */
+/* The times of both (step 9). @leeway_s 0 ... 60. exp is exclusive. @life_max_s: WPT_LIFE_MAX_S or less. */
 enum reason assertion_times(const struct wit *wit, const struct wpt *wpt, double now_s,
-			    unsigned leeway_s);
+			    unsigned leeway_s, unsigned life_max_s);
 
 /* Header and claims as JSON text. exp, iat, nbf are printed as whole seconds. */
 void assertion_print_wit_header(struct text *t, const char *kid);
