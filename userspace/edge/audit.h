@@ -11,8 +11,11 @@
 
 #define AUDIT_LINE_MAX 8192
 
+/* Zero-initialise once; then one line after the other. */
 struct audit_line {
 	struct text t;
+	bool cut;  /* a member did not fit */
+	bool torn; /* the last write(2) put only a part of its line */
 	char bytes[AUDIT_LINE_MAX];
 };
 
@@ -24,7 +27,8 @@ void audit_i64(struct audit_line *l, const char *name, int64_t n);
 void audit_hex(struct audit_line *l, const char *name, const void *bytes, size_t len);
 /* "ip:port" of a 16-byte address. */
 void audit_endpoint(struct audit_line *l, const char *name, const uint8_t addr[16], uint16_t port);
-/* Closes the line and writes it in one write(2). A line too long is cut at a member and says so. */
+/* Closes the line and writes it in one write(2). A member that does not fit is left out and the line says
+ * "cut":true. 0 only when all of it is in the file. */
 int audit_end(struct audit_line *l, int fd, bool sync);
 
 #endif

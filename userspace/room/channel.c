@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the rooms say to each other. See channel.h. */
+#include "room/channel.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+union fd_control {
+	struct cmsghdr align;
+	char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+int channel_pair(int ret[2])
+{
+	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret) < 0 ? -errno : 0;
+}
+
+int channel_send(int channel, uint32_t type, const void *body, uint32_t len, int pass_fd)
+{
+	char empty = 0;
+	struct iovec iov[2] = {
+		{ .iov_base = &type, .iov_len = sizeof(type) },
+		{ .iov_base = &empty, .iov_len = len },
+	};
+	union fd_control control = { 0 };
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = len ? 2 : 1 };
+	char copy[CHANNEL_BODY_MAX];
+
+	if (len > sizeof(copy))
+		return -EMSGSIZE;
+	if (len) {
+		memcpy(copy, body, len);
+		iov[1].iov_base = copy;
+	}
+	if (pass_fd >= 0) {
+		msg.msg_control = control.bytes;
+		msg.msg_controllen = sizeof(control.bytes);
+		struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &pass_fd, sizeof(int));
+	}
+	return sendmsg(channel, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* The one descriptor of a message, or -1. */
+static int fd_of(struct msghdr *msg)
+{
+	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
+	int fd = -1;
+
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(&fd, CMSG_DATA(c), sizeof(int));
+	return fd;
+}
+
+int channel_serve(int channel, const struct channel_entry *table, size_t count,
+		  enum channel_phase phase, void *room)
+{
+	struct {
+		uint32_t type;
+		char body[CHANNEL_BODY_MAX];
+	} m;
+	struct iovec iov = { .iov_base = &m, .iov_len = sizeof(m) };
+	union fd_control control;
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	ssize_t n = recvmsg(channel, &msg, MSG_CMSG_CLOEXEC);
+
+	if (n < 0)
+		return errno == EINTR ? 0 : errno == ECONNRESET ? -EPIPE : -errno;
+	owned_fd int fd = fd_of(&msg);
+
+	if (n == 0)
+		return -EPIPE;
+	if ((size_t)n < sizeof(m.type) || msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+		return -EPROTO;
+	for (size_t i = 0; i < count; i++) {
+		const struct channel_entry *e = &table[i];
+
+		if (e->type != m.type)
+			continue;
+		if ((size_t)n != sizeof(m.type) + e->len || !(e->phases & 1u << phase) ||
+		    e->with_fd != (fd >= 0))
+			return -EPROTO;
+		return e->serve(room, m.body, &fd);
+	}
+	return -EPROTO;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the rooms say to each other, and all they can say: to start, reload, report and stop, never a client's
+ * request. SOCK_SEQPACKET pairs, one fixed struct per message. Each side has a table of what the other may
+ * say: type, exact length, phase, descriptor or none. Anything else ends the daemon.
+ */
+#ifndef CLEAT_ROOM_CHANNEL_H
+#define CLEAT_ROOM_CHANNEL_H
+
+#include "flow/facts.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum channel_type {
+	ASK_START = 1,	/* kernel room -> room: struct channel_start; from now on it answers clients */
+	ASK_IMAGE = 2,	/* kernel room -> room: struct channel_image, with the sealed image */
+	ASK_STOP = 3,	/* kernel room -> room */
+	TELL_READY = 4, /* room -> kernel room: everything is read and open */
+	TELL_DONE = 5,	/* room -> kernel room: struct channel_image: this generation is in use */
+	TELL_IMAGE = 6, /* reader -> kernel room: struct channel_image, with the sealed image */
+	TELL_ERROR = 7, /* reader -> kernel room: struct channel_error */
+};
+
+struct channel_start {
+	struct host_facts host;
+	uint8_t zero[3];
+	uint32_t level;
+};
+_Static_assert(sizeof(struct channel_start) == 40, "channel_start has no padding");
+
+struct channel_image {
+	uint32_t generation;
+};
+
+struct channel_error {
+	char line[512]; /* NUL-terminated */
+};
+
+#define CHANNEL_BODY_MAX sizeof(struct channel_error)
+
+enum channel_phase { PHASE_START, PHASE_RUN, PHASE_RELOAD };
+#define DURING(phase) (1u << PHASE_##phase)
+
+struct channel_entry {
+	uint32_t type;
+	uint32_t len; /* exactly */
+	unsigned phases;
+	bool with_fd; /* exactly one descriptor, or none */
+	/* @fd is closed after the call unless taken. A negative answer ends the daemon. */
+	int (*serve)(void *room, const void *body, int *fd);
+};
+
+/* A pair of ends, close-on-exec. */
+int channel_pair(int ret[2]);
+/* @pass_fd -1: no descriptor. */
+int channel_send(int channel, uint32_t type, const void *body, uint32_t len, int pass_fd);
+/* Reads one message and serves it. -EPIPE: the other end is gone. -EPROTO: not in the table for @phase. */
+int channel_serve(int channel, const struct channel_entry *table, size_t count,
+		  enum channel_phase phase, void *room);
+
+#endif

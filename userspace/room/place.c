@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where the daemon lives in the file system. See place.h. */
+#include "room/place.h"
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "model/reason.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+/* Opens a directory that is ours alone to write. @deny: permission bits that must not be there. */
+static int dir_open(int at, const char *path, mode_t deny, int *ret_fd)
+{
+	owned_fd int fd = openat(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_uid != geteuid() || st.st_mode & deny)
+		return -EPERM;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int place_open(const char *runtime_dir, int *ret_dirfd, int *ret_privatefd)
+{
+	owned_fd int dir = -1, private = -1;
+	int err = dir_make(runtime_dir, 0755);
+
+	if (err < 0)
+		return err;
+	err = dir_open(AT_FDCWD, runtime_dir, 0022, &dir);
+	if (err < 0)
+		return err;
+	if (flock(dir, LOCK_EX | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	if (fchmod(dir, 0755) < 0) /* whatever the umask was: clients must reach the sockets */
+		return -errno;
+	if (mkdirat(dir, "private", 0700) < 0 && errno != EEXIST)
+		return -errno;
+	err = dir_open(dir, "private", 0077, &private);
+	if (err < 0)
+		return err;
+	*ret_dirfd = take_fd(&dir);
+	*ret_privatefd = take_fd(&private);
+	return 0;
+}
+
+int place_bind(int dirfd, const char *name, int *ret_fd)
+{
+	owned_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	struct stat st;
+	int n;
+
+	if (fd < 0)
+		return -errno;
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0) {
+		/* nobody listens: the lock on the directory is ours */
+		if (!S_ISSOCK(st.st_mode) || st.st_uid != geteuid())
+			return -EEXIST;
+		if (unlinkat(dirfd, name, 0) < 0)
+			return -errno;
+	} else if (errno != ENOENT) {
+		return -errno;
+	}
+	n = snprintf(sa.sun_path, sizeof(sa.sun_path), "/proc/self/fd/%d/%s", dirfd, name);
+	if (n < 0 || (size_t)n >= sizeof(sa.sun_path))
+		return -ENAMETOOLONG;
+	if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
+		return errno == EADDRINUSE ? -EEXIST : -errno;
+	if (fchmodat(dirfd, name, 0666, 0) < 0)
+		return -errno;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+void place_unbind(int dirfd, const char *name)
+{
+	unlinkat(dirfd, name, 0);
+}
+
+int place_counters(int privatefd, const char *name, int *ret_fd)
+{
+	int flags = O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC;
+	owned_fd int fd = openat(privatefd, name, flags, 0600);
+
+	if (fd < 0 || ftruncate(fd, sizeof(struct reason_counters)) < 0)
+		return -errno;
+	*ret_fd = take_fd(&fd);
+	return 0;
+}
+
+int place_audit(const char *path, int *ret_fd)
+{
+	const char *slash = strrchr(path, '/');
+	int flags = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+	struct stat st;
+
+	if (slash && slash != path) {
+		owned_mem char *dir = strndup(path, (size_t)(slash - path));
+		int err = dir ? dir_make(dir, 0750) : -ENOMEM;
+
+		if (err < 0)
+			return err;
+	}
+	owned_fd int fd = open(path, flags, 0600);
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EPERM; /* a pipe or device could lose or block the line */
+	*ret_fd = take_fd(&fd);
+	return 0;
+}

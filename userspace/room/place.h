@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where the daemon lives in the file system: the run-time directory (root's, 0755, locked by the one daemon that
+ * uses it), its private part (0700), the public sockets and the counters. Foreign things in the way are
+ * never replaced: the start is refused.
+ */
+#ifndef CLEAT_ROOM_PLACE_H
+#define CLEAT_ROOM_PLACE_H
+
+#include <stddef.h>
+
+#define PLACE_SIGN  "sign.sock"
+#define PLACE_CHECK "check.sock"
+
+/* Makes, checks and locks. -EBUSY: another daemon holds it; -EPERM: not root's, or others may write. */
+int place_open(const char *runtime_dir, int *ret_dirfd, int *ret_privatefd);
+/* A SOCK_SEQPACKET socket bound to @name (mode 0666), not listening yet. A stale one of ours is replaced, anything
+ * else is -EEXIST. */
+int place_bind(int dirfd, const char *name, int *ret_fd);
+void place_unbind(int dirfd, const char *name);
+/* A page for struct reason_counters, zeroed, 0600. */
+int place_counters(int privatefd, const char *name, int *ret_fd);
+/* The audit file, made 0600 (its directory 0750) and opened for appending. */
+int place_audit(const char *path, int *ret_fd);
+
+#endif

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The one-shot reader, both its sides. See reader.h. */
+#include "room/reader.h"
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "edge/policy_yaml.h"
+#include "edge/sig.h"
+#include "room/channel.h"
+#include "room/image.h"
+#include "room/rooms.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- the kernel room's side ---- */
+
+struct reader_answer {
+	int image;
+	uint32_t generation;
+	char error[sizeof(struct channel_error)];
+};
+
+static int on_image(void *room, const void *body, int *fd)
+{
+	const struct channel_image *m = body;
+	struct reader_answer *a = room;
+
+	a->generation = m->generation;
+	a->image = take_fd(fd);
+	return 0;
+}
+
+static int on_error(void *room, const void *body, int *fd)
+{
+	const struct channel_error *m = body;
+	struct reader_answer *a = room;
+
+	(void)fd;
+	memcpy(a->error, m->line, sizeof(a->error));
+	a->error[sizeof(a->error) - 1] = '\0';
+	return 0;
+}
+
+static const struct channel_entry answers[] = {
+	{ TELL_IMAGE, sizeof(struct channel_image), DURING(START), true, on_image },
+	{ TELL_ERROR, sizeof(struct channel_error), DURING(START), false, on_error },
+};
+
+/* What came must be what was said: sealed, well-formed, of the generation after @previous. */
+static int image_accept(struct reader_answer *a, int previous, int *ret_image, char *error,
+			size_t error_cap)
+{
+	owned_fd int image = take_fd(&a->image);
+	const struct policy_image *p;
+	uint32_t before = 0, generation;
+	int err = image_map(image, &p);
+
+	if (err < 0) {
+		snprintf(error, error_cap, "the reader's image is not one: %s", strerror(-err));
+		return err;
+	}
+	generation = p->generation;
+	image_unmap(p);
+	if (previous >= 0 &&
+	    pread(previous, &before, 4, offsetof(struct policy_image, generation)) != 4)
+		return -EIO;
+	if (generation <= before || generation != a->generation) {
+		snprintf(error, error_cap, "the reader's image is of generation %u after %u",
+			 generation, before);
+		return -EBADMSG;
+	}
+	*ret_image = take_fd(&image);
+	return 0;
+}
+
+int reader_run(const struct reader_options *o, int previous, int *ret_image, char *error,
+	       size_t error_cap)
+{
+	const char *const args[] = { "--config-dir",
+				     o->config_dir,
+				     "--state-dir",
+				     o->state_dir,
+				     "--log-format",
+				     o->format == LOG_JSON ? "json" : "text",
+				     NULL };
+	struct reader_answer a = { .image = -1 };
+	owned(room_end) struct room_child child = { .pid = 0 };
+	owned_fd int none = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int before = previous >= 0 ? previous : none;
+	int err = room_spawn("reader", args, &before, 1, &child);
+
+	if (err < 0) {
+		snprintf(error, error_cap, "cannot start the reader: %s", strerror(-err));
+		return err;
+	}
+	struct pollfd p = { .fd = child.channel, .events = POLLIN };
+	int n = poll(&p, 1, READER_LIMIT_MS);
+
+	err = n > 0 ? channel_serve(child.channel, answers, 2, PHASE_START, &a) : -ETIMEDOUT;
+	if (err < 0) {
+		snprintf(error, error_cap, "the reader gave no answer: %s", strerror(-err));
+		return err;
+	}
+	if (a.image >= 0)
+		return image_accept(&a, previous, ret_image, error, error_cap);
+	snprintf(error, error_cap, "%s", a.error);
+	return -EBADMSG;
+}
+
+/* ---- the child's side ---- */
+
+static int compile(const struct reader_options *o, int *ret_fd, uint32_t *ret_generation,
+		   char *error, size_t error_cap)
+{
+	owned_mem char *previous = NULL;
+	owned_mem void *image = NULL;
+	size_t previous_len = 0, size;
+	int err = file_read_fd(ROOM_FD_IMAGE, POLICY_MAX, &previous, &previous_len);
+
+	if (err == 0 && previous_len)
+		err = policy_check(previous, previous_len);
+	if (err < 0) {
+		snprintf(error, error_cap, "the image of the generation before: %s", strerror(-err));
+		return err;
+	}
+	struct policy_source source = {
+		.config_dir = o->config_dir,
+		.state_dir = o->state_dir,
+		.previous = previous_len ? previous : NULL,
+	};
+
+	err = policy_compile(&source, &image, &size, error, error_cap);
+	if (err < 0)
+		return err;
+	*ret_generation = ((const struct policy_image *)image)->generation;
+	err = image_seal(image, size, ret_fd);
+	if (err < 0)
+		snprintf(error, error_cap, "cannot seal the image: %s", strerror(-err));
+	return err;
+}
+
+int reader_main(const struct reader_options *o)
+{
+	struct channel_error bad = { 0 };
+	struct channel_image good = { 0 };
+	owned_fd int image = -1;
+	int err = sig_open();
+
+	if (err == 0)
+		err = compile(o, &image, &good.generation, bad.line, sizeof(bad.line));
+	else
+		snprintf(bad.line, sizeof(bad.line), "OpenSSL cannot be initialised");
+	if (err < 0)
+		err = channel_send(ROOM_FD_CHANNEL, TELL_ERROR, &bad, sizeof(bad), -1);
+	else
+		err = channel_send(ROOM_FD_CHANNEL, TELL_IMAGE, &good, sizeof(good), image);
+	return err < 0 ? 1 : 0;
+}
