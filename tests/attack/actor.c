@@ -10,7 +10,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
 #include <linux/sockios.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -236,6 +239,8 @@ static void cmd_connect(char **a)
 		while (strcmp(a[i], "from"))
 			i++;
 		from_len = address_of(a[i + 1], a[i + 2], &from);
+		if (has(a, "transparent"))
+			setsockopt(fd, SOL_IP, IP_TRANSPARENT, &one, sizeof(one));
 		if (bind(fd, (struct sockaddr *)&from, from_len) < 0)
 			return fail("bind");
 	}
@@ -873,6 +878,55 @@ static void cmd_md5fill(char **a)
 	say("{\"ok\":true,\"keys\":%d}", n);
 }
 
+/* ---- watching the wire ------------------------------------------------------------------------------------ */
+
+/* sniff NAME IFACE: an AF_PACKET socket that sees every packet from now on */
+static void cmd_sniff(char **a)
+{
+	struct sockaddr_ll at = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, htons(ETH_P_ALL)), size = 8 << 20;
+
+	at.sll_ifindex = (int)if_nametoindex(a[2]);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
+		return fail("sniff");
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+	slot_set(a[1], fd);
+	say_ok();
+}
+
+/* isns NAME CLIENTPORT SERVERPORT: sequence numbers of the latest SYN and SYN-ACK between these ports */
+static void cmd_isns(char **a)
+{
+	unsigned char p[2048];
+	uint32_t isn[2] = { 0, 0 };
+	bool seen[2] = { false, false };
+	uint16_t port[2] = { (uint16_t)atoi(a[2]), (uint16_t)atoi(a[3]) };
+	ssize_t n;
+
+	while ((n = recv(slot_fd(a[1]), p, sizeof(p), 0)) > 0) {
+		bool v6 = p[12] == 0x86 && p[13] == 0xdd;
+		size_t at = 14 + (v6 ? 40 : (size_t)(p[14] & 15) * 4);
+		const unsigned char *t = p + at;
+		uint16_t from, to;
+		int side;
+
+		if (n < (ssize_t)at + 20 || p[14 + (v6 ? 6 : 9)] != IPPROTO_TCP || !(t[13] & 2))
+			continue;
+		from = (uint16_t)(t[0] << 8 | t[1]);
+		to = (uint16_t)(t[2] << 8 | t[3]);
+		side = t[13] & 0x10 ? 1 : 0;
+		if (from != port[side] || to != port[!side])
+			continue;
+		seen[side] = true;
+		isn[side] = (uint32_t)t[4] << 24 | (uint32_t)t[5] << 16 | (uint32_t)t[6] << 8 | t[7];
+	}
+	if (!seen[0] || !seen[1]) {
+		errno = ENODATA;
+		return fail("isns");
+	}
+	say("{\"ok\":true,\"client_isn\":%u,\"server_isn\":%u}", isn[0], isn[1]);
+}
+
 /* ---- the table of commands -------------------------------------------------------------------------------- */
 
 static const struct command {
@@ -890,6 +944,7 @@ static const struct command {
 	{ "getfd", 4, cmd_getfd },     { "fdnum", 2, cmd_fdnum },	  { "fork", 2, cmd_fork },
 	{ "exec", 2, cmd_exec },       { "adopt", 3, cmd_adopt },	  { "setuid", 2, cmd_setuid },
 	{ "join", 2, cmd_join },       { "attach", 2, cmd_attach },	  { "pid", 1, cmd_pid },
+	{ "sniff", 3, cmd_sniff },     { "isns", 4, cmd_isns },
 	{ "unshare", 1, cmd_unshare }, { "repair", 8, cmd_repair },	  { "md5fill", 2, cmd_md5fill },
 };
 

@@ -33,16 +33,19 @@ clock: {clock}
     match: {{ cgroup: /svc }}
   - id: /other
     match: {{ cgroup: /other }}
+  - id: /rooty
+    match: {{ cgroup: /rooty }}
 {extra_workloads}call:
   - {{ from: /good, to: [ /svc, /other, /good ] }}
   - {{ from: /evil, to: [ /svc ] }}
+  - {{ from: /rooty, to: [ /svc ] }}
   - {{ from: /svc, to: [ /good ], as: server }}
 accept:
   - {{ to: /svc, from: [ /good ], hosts: [ a, b, c ] }}
   - {{ to: /other, from: [ /good ] }}
   - {{ to: /good, from: [ /svc ], as: server }}
 {extra_rules}"""
-CGROUPS = ["/good", "/evil", "/svc", "/other", "/nobody"]
+CGROUPS = ["/good", "/evil", "/svc", "/other", "/rooty", "/nobody"]
 
 
 class Accepted(Exception):

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The kernel side itself (attacks.md D): what it could not see or hold is unknown, and unknown is refused."""
+import subprocess
+
+from stage import STATE, Wrong, test
+
+
+@test(96, name="exhaust_optmem_before_tagging", twin="untagged")
+def optmem(s):
+    """A socket whose optmem is full keeps its tag from birth; one born without room has none and is refused."""
+    good, svc = s.actor(s.a), s.service()
+    control = lambda: s.accepted(good, svc)  # noqa: E731
+    control()
+    good.must("socket m 4")
+    keys = good.must("md5fill m")["keys"]
+    if not 10 < keys < 4096:
+        raise Wrong("optmem was not exhausted: %d keys" % keys)
+    one = s.connect(good, svc, "m", "reuse")
+    v = s.verify(svc, one, s.sign(good, "m"))
+    if not v["ok"]:
+        raise Wrong("born with its storage, it works with optmem exhausted: %s" % v)
+    before = s.a.sh("cat /proc/sys/net/core/optmem_max").strip()
+    s.a.sh("echo 100 > /proc/sys/net/core/optmem_max")
+    try:
+        s.connect(good, svc, "tiny")
+    finally:
+        s.a.sh("echo %s > /proc/sys/net/core/optmem_max" % before)
+    s.refused(lambda: good("sign tiny " + s.audience()), "untagged", s.a, room="sign", public="not-yours",
+              control=control)
+
+
+@test(106, name="sockets_older_than_the_daemon", twin="untagged")
+def older(s):
+    good, svc = s.actor(s.a), s.service()
+    one = s.connect(good, svc, "old")
+    t = s.sign(good, "old")
+    s.b.stop()
+    s.b.start()
+    s.refused(lambda: s.verify(svc, one, t), "untagged", s.b, public="not-yours")
+    s.a.stop()
+    s.a.start()
+    s.refused(lambda: good("sign old " + s.audience()), ("untagged", "no-workload"), s.a, room="sign",
+              public=None)
+    fresh, new = s.actor(s.a), s.service()
+    s.accepted(fresh, new)
+
+
+@test(163, name="assertion_from_the_previous_boot", twin="cb")
+def previous_boot(s):
+    """b reboots; what a signed for a connection of before is no good for one of after, from the same port."""
+    good, svc = s.actor(s.a), s.service()
+    control = lambda: s.accepted(good, svc)  # noqa: E731
+    control()
+    s.connect(good, svc, "one", "from %s 42010" % s.a.ip)
+    t = s.sign(good, "one")
+    keep = [("/etc/cleat", "/persist/etc-cleat"), (STATE, "/persist/var-cleat")]
+    s.b.sh("; ".join("rm -rf %s; cp -a %s %s" % (to, at, to) for at, to in keep) + "; sync")
+    seed = s.b.sh("cat /proc/sys/kernel/random/boot_id")
+    good.must("reset one")
+    s.b.daemon_up = False
+    s.actors.remove(svc)
+    subprocess.run(["vm-reboot", "b"], check=True, timeout=90)
+    if s.b.sh("cat /proc/sys/kernel/random/boot_id") == seed:
+        raise Wrong("b did not reboot")
+    s.b.sh("; ".join("rm -rf %s; mkdir -p %s; cp -a %s/. %s" % (at, at, to, at) for at, to in keep))
+    s.b.audit_at = 0
+    s.b.start()
+    svc = s.service()
+    again = s.connect(good, svc, "two", "from %s 42010" % s.a.ip)
+    s.refused(lambda: s.verify(svc, again, t), "wrong-connection", s.b, control=lambda: s.accepted(good, svc))
