@@ -13,7 +13,7 @@
 
 #define SIG_LEN 64
 
-struct sig_key; /* a P-256 key, private or public, parsed once */
+struct sig_key; /* a P-256 key, private or public, parsed once; used by one thread at a time */
 
 /* Once per program, before anything else: initialises libcrypto without any configuration file. */
 int sig_open(void);
@@ -40,5 +40,7 @@ int sig_sign(struct sig_key *key, const void *bytes, size_t len, uint8_t ret[SIG
 /* REASON_OK or REASON_SIGNATURE. @sig_len other than 64 is refused before OpenSSL sees it. */
 enum reason sig_verify(struct sig_key *key, const void *bytes, size_t len, const uint8_t *sig,
 		       size_t sig_len);
+/* How often this process made or checked a signature: refusals that must come before any are tested by it. */
+uint64_t sig_calls(void);
 
 #endif
