@@ -151,17 +151,18 @@ TEST_spiffe_id  := model/spiffe_id
 TEST_binding    := model/binding base/bytes edge/sig
 TEST_window     := model/window
 TEST_assertion  := model/assertion model/reason model/spiffe_id base/bytes
-TEST_policy     := model/policy model/spiffe_id model/reason base/bytes
+TEST_policy     := model/policy model/policy_check model/spiffe_id model/reason base/bytes
 TEST_json       := edge/json base/bytes
 TEST_sig        := edge/sig base/bytes
 TEST_jose       := edge/jose edge/json edge/sig model/assertion model/binding model/spiffe_id model/reason base/bytes
 TEST_keys       := edge/keys edge/sig base/bytes base/file
 TEST_bundle     := edge/bundle edge/jose edge/json edge/sig model/assertion model/binding model/spiffe_id model/reason base/bytes
-TEST_policy_yaml := edge/policy_yaml edge/bundle edge/jose edge/json edge/sig model/policy model/assertion model/binding \
-	model/spiffe_id model/reason base/bytes base/file
+POLICY_COMPILER := $(basename $(patsubst userspace/%,%,$(wildcard userspace/edge/policy_*.c))) edge/bundle edge/jose \
+	edge/json edge/sig model/policy model/policy_check model/assertion model/binding model/spiffe_id model/reason \
+	base/arena base/bytes base/file
+TEST_policy_yaml := $(POLICY_COMPILER)
 TEST_audit      := edge/audit base/bytes base/clock model/reason
-TEST_verify     := flow/verify edge/jose edge/json edge/sig model/policy model/assertion model/binding model/window \
-	model/spiffe_id model/reason base/bytes edge/policy_yaml edge/bundle base/file
+TEST_verify     := flow/verify model/window $(POLICY_COMPILER)
 UNITS   := $(sort $(basename $(notdir $(wildcard tests/unit/*.c))))
 UNIT_BIN := $(addprefix $(B)/unit/,$(UNITS))
 UNIT_LIBS := -lcriterion $(LIBS_json) $(LIBS_yaml) $(LIBS_ssl)
