@@ -19,12 +19,20 @@ enum json_top {
 	JSON_TOP_OBJECT, /* what every token, bundle and file here is */
 };
 
-/* NULL on any violation; where @ret_error is given it gets one line for people ("line 3: ..."). */
+/* NULL on any violation; where @ret_error is given it gets one line for people ("line:column: what is wrong"). */
 json_t *json_parse(const char *s, size_t len, enum json_top top, char *ret_error, size_t error_cap);
 static inline void json_owned(json_t **j)
 {
 	json_decref(*j);
 }
+
+/* Where, in text that json_parse() took as an object, element @index of the top-level array @member begins (for
+ * messages; the nearest enclosing place where there is none). Counted from 1. */
+struct json_place {
+	unsigned line;
+	unsigned column;
+};
+struct json_place json_find(const char *s, size_t len, const char *member, size_t index);
 
 /* A string member without NUL inside and at most @cap - 1 bytes, copied with its NUL. False: absent,
  * another type, too long, NUL inside. */
