@@ -69,7 +69,7 @@ enum cleat_tag_flag {
 
 /* Whose something is: a socket, an API connection, a task now. label 0 owns nothing. */
 struct cleat_owner {
-	__u64 netns; /* cookie of the network namespace */
+	__u64 netns; /* cookie of the network namespace: a socket's own, wherever its owner lives */
 	__u32 label; /* 0: nobody policy knows */
 	__u32 uid;   /* effective uid, initial user namespace */
 };
@@ -127,7 +127,8 @@ struct cleat_caller {
 	__u32 epoch;
 	__u32 policy_gen;
 	__u32 gid;
-	__u32 door; /* enum cleat_door of the listener it connected to */
+	__u16 door;	  /* enum cleat_door of the listener it connected to */
+	__u16 client_end; /* 1: the socket that connected; what is sent on it must come from its owner */
 };
 _Static_assert(sizeof(struct cleat_caller) == 72, "cleat_caller has no padding");
 
@@ -148,8 +149,10 @@ struct cleat_task {
 	__u32 label;
 	__u32 epoch; /* arming epoch at the exec (or inherited at fork from it); 0: ran before the hooks */
 	__u32 flags; /* enum cleat_rule_flag of the rule that gave the label */
+	__u32 split; /* 1: uids are not all equal, 2: gids (label.bpf.h) */
+	__u32 zero;
 };
-_Static_assert(sizeof(struct cleat_task) == 40, "cleat_task has no padding");
+_Static_assert(sizeof(struct cleat_task) == 48, "cleat_task has no padding");
 
 /* A cgroup named by policy. id of the cgroup -> its place. Made at cgroup_mkdir or by the start-up
  * scan, dies with the cgroup. */
@@ -224,7 +227,9 @@ struct cleat_config {
 	__u32 level;	  /* enum cleat_level in force */
 	__u32 policy_gen; /* generation whose rules are complete in cleat_rules */
 	__u32 zero;
+	__u64 armed_ns; /* boot clock; a task born later has storage, or is unknown */
 };
+_Static_assert(sizeof(struct cleat_config) == 24, "cleat_config has no padding");
 
 /* What the kernel side counts (cleat_counts, per CPU). */
 enum cleat_count {

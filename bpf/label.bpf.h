@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Which workload a cgroup and ids make: from the task's own cgroup upwards, at each cgroup that
+ * policy names, the first rule that fits the ids. No fit there: on upwards. Deeper than the bounded
+ * walk, not named, no fit: 0, nobody policy knows.
+ */
+#ifndef CLEAT_LABEL_BPF_H
+#define CLEAT_LABEL_BPF_H
+
+#include "maps.bpf.h"
+
+/* Who a task is to the rules. split_*: real, effective and saved id are not all equal, which is the
+ * moment of a set-uid program or of a daemon that lent its identity: that is nobody's identity, and
+ * no rule that names an id may take it for one. */
+struct ids {
+	__u32 uid;
+	__u32 gid;
+	bool split_uid;
+	bool split_gid;
+};
+
+static __always_inline void ids_of(struct task_struct *task, struct ids *ret)
+{
+	/* real_cred is the task's own; cred may be borrowed for a while (io_uring, overlayfs). */
+	const struct cred *c = task->real_cred;
+
+	ret->uid = c->euid.val;
+	ret->gid = c->egid.val;
+	ret->split_uid = c->uid.val != ret->uid || c->suid.val != ret->uid;
+	ret->split_gid = c->gid.val != ret->gid || c->sgid.val != ret->gid;
+}
+
+/* The process's cgroup in the unified hierarchy, whichever cgroup a thread was moved to. */
+static __always_inline struct cgroup *cgroup_of(struct task_struct *task)
+{
+	return task->cgroups->dom_cset->dfl_cgrp;
+}
+
+static __always_inline bool rule_fits(const struct cleat_rule *r, const struct ids *ids)
+{
+	if ((r->flags & CLEAT_RULE_UID) && (ids->split_uid || r->uid != ids->uid))
+		return false;
+	if ((r->flags & CLEAT_RULE_GID) && (ids->split_gid || r->gid != ids->gid))
+		return false;
+	return true;
+}
+
+static __always_inline bool place_label(__u32 gen, __u32 place, const struct ids *ids,
+					struct cleat_rule *ret)
+{
+	struct cleat_rule_key key = { .gen = gen, .place = place };
+
+	for (int slot = 0; slot < CLEAT_RULES_MAX; slot++) {
+		const struct cleat_rule *r;
+
+		key.slot = slot;
+		r = bpf_map_lookup_elem(&cleat_rules, &key);
+		if (!r)
+			return false;
+		if (rule_fits(r, ids)) {
+			*ret = *r;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The rule that names the task under policy @gen; all zero where none does. */
+static __always_inline void label_of(struct cgroup *cgrp, const struct ids *ids, __u32 gen,
+				     struct cleat_rule *ret)
+{
+	__builtin_memset(ret, 0, sizeof(*ret));
+	for (int level = 0; level < CLEAT_ANCESTORS; level++) {
+		__u64 id = cgrp->kn->id;
+		const struct cleat_cgroup *named = bpf_map_lookup_elem(&cleat_cgroups, &id);
+		struct cgroup_subsys_state *parent;
+
+		if (named && place_label(gen, named->place, ids, ret))
+			return;
+		parent = cgrp->self.parent;
+		if (!parent)
+			return;
+		cgrp = parent->cgroup;
+	}
+}
+
+#endif

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Tasks, level full.
+ *
+ *	lsm/bprm_committed_creds	an instance begins: the arming epoch of its exec
+ *	lsm/task_alloc			a fork inherits it (task storage is not inherited by itself)
+ *	lsm/ptrace_access_check		a labelled task is traced only from its own label
+ *	lsm/ptrace_traceme		the same, asked by the one who is to be traced
+ *
+ * A task without storage is unknown, unlabelled and counted; a tracer who cannot be judged is
+ * nobody, and refused.
+ */
+#include "task.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+SEC("lsm/bprm_committed_creds")
+int BPF_PROG(cleat_exec, const struct linux_binprm *bprm)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	const struct cleat_config *config = config_now();
+	struct cleat_task *t;
+
+	t = bpf_task_storage_get(&cleat_tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!t) {
+		count(CLEAT_COUNT_TASK_LOST);
+		return 0;
+	}
+	t->epoch = config ? config->epoch : 0;
+	t->policy_gen = 0; /* nothing remembered of the instance before */
+	return 0;
+}
+
+/* What a room forks is a room. */
+static __always_inline int room_fork(struct task_struct *child, unsigned long flags)
+{
+	__u32 *room;
+
+	if ((flags & CLONE_THREAD) || !room_now())
+		return 0;
+	room = bpf_task_storage_get(&cleat_rooms, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!room)
+		return -ENOMEM;
+	*room = 1;
+	return 0;
+}
+
+SEC("lsm/task_alloc")
+int BPF_PROG(cleat_fork, struct task_struct *child, unsigned long flags)
+{
+	struct task_struct *parent = bpf_get_current_task_btf();
+	struct cleat_task *from, *to;
+
+	from = bpf_task_storage_get(&cleat_tasks, parent, 0, 0);
+	to = bpf_task_storage_get(&cleat_tasks, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!to)
+		count(CLEAT_COUNT_TASK_LOST);
+	else if (from)
+		*to = *from;
+	return room_fork(child, flags);
+}
+
+static __always_inline void trace_refused(const struct actor *target, const struct actor *tracer)
+{
+	struct cleat_event e = { .type = CLEAT_EVENT_TRACE_REFUSED };
+
+	e.owner = target->owner;
+	e.actor = tracer->owner;
+	e.actor_pid = tracer->proc.tgid;
+	e.owner_pid = target->proc.tgid;
+	e.cgroup_id = tracer->cgroup_id;
+	count(CLEAT_COUNT_TRACE_REFUSED);
+	event_send(&e);
+}
+
+static __always_inline int trace(struct task_struct *target_task, struct task_struct *tracer_task)
+{
+	struct actor target, tracer;
+
+	actor_of(target_task, &target);
+	if (!target.owner.label || (target.rule_flags & CLEAT_RULE_DEBUG))
+		return 0;
+	actor_of(tracer_task, &tracer);
+	if (tracer.owner.label == target.owner.label || !kept(trace))
+		return 0;
+	trace_refused(&target, &tracer);
+	return -EPERM;
+}
+
+SEC("lsm/ptrace_access_check")
+int BPF_PROG(cleat_trace, struct task_struct *child, unsigned int mode)
+{
+	if (!(mode & PTRACE_MODE_ATTACH))
+		return 0;
+	return trace(child, bpf_get_current_task_btf());
+}
+
+SEC("lsm/ptrace_traceme")
+int BPF_PROG(cleat_traceme, struct task_struct *parent)
+{
+	return trace(bpf_get_current_task_btf(), parent);
+}
