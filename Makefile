@@ -157,12 +157,12 @@ TEST_sig        := edge/sig base/bytes
 TEST_jose       := edge/jose edge/jose_claims edge/json edge/sig model/assertion model/binding model/spiffe_id model/reason base/bytes
 TEST_keys       := edge/keys edge/sig base/bytes base/file
 TEST_bundle     := edge/bundle edge/jose edge/jose_claims edge/json edge/sig model/assertion model/binding model/spiffe_id model/reason base/bytes
-POLICY_COMPILER := $(basename $(patsubst userspace/%,%,$(wildcard userspace/edge/policy_*.c))) edge/bundle edge/jose \
+POLICY_COMPILER := $(basename $(patsubst userspace/%,%,$(wildcard userspace/edge/policy_*.c))) edge/bundle edge/jose edge/jose_claims \
 	edge/json edge/sig model/policy model/policy_check model/assertion model/binding model/spiffe_id model/reason \
 	base/arena base/bytes base/file
 TEST_policy_yaml := $(POLICY_COMPILER)
 TEST_audit      := edge/audit base/bytes base/clock model/reason
-TEST_verify     := flow/verify model/window $(POLICY_COMPILER)
+TEST_verify     := flow/verify flow/verify_cache model/window $(POLICY_COMPILER)
 UNITS   := $(sort $(basename $(notdir $(wildcard tests/unit/*.c))))
 UNIT_BIN := $(addprefix $(B)/unit/,$(UNITS))
 UNIT_LIBS := -lcriterion $(LIBS_json) $(LIBS_yaml) $(LIBS_ssl)
@@ -180,7 +180,7 @@ check-unit: $(UNIT_BIN) ## unit tests (Criterion)
 VECTORS ?= ../shared/vectors
 VECTOR_SRC := $(wildcard tests/vectors/*.c)
 VECTOR_BIN := $(patsubst tests/vectors/%.c,$(B)/tests/%,$(VECTOR_SRC))
-CODE_BELOW_ROOM := $(filter-out userspace/edge/kern.c,$(BASE) $(MODEL) $(EDGE)) userspace/flow/verify.c
+CODE_BELOW_ROOM := $(filter-out userspace/edge/kern.c,$(BASE) $(MODEL) $(EDGE)) userspace/flow/verify.c userspace/flow/verify_cache.c
 
 $(B)/tests/%: $(B)/obj/tests/vectors/%.o $(call obj,$(CODE_BELOW_ROOM))
 	$(call say,LINK,$@)

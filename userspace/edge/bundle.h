@@ -2,7 +2,8 @@
 /*
  * SPIFFE bundles (SPIFFE_Trust_Domain_and_Bundle.md; token.md and design.md 8): the public keys of the hosts
  * of one trust domain, each with its issuer and scope. Reading refuses the whole bundle with a line and
- * a sentence; foreign keys (x509-svid, jwt-svid) are checked for form and left aside.
+ * a sentence ("line:column: keys[i]: ..."); foreign keys (x509-svid, jwt-svid, and wit-svid ones that carry neither
+ * cleat_issuer nor cleat_scope) are checked for form and left aside: nothing can be signed by them.
  */
 #ifndef CLEAT_EDGE_BUNDLE_H
 #define CLEAT_EDGE_BUNDLE_H
