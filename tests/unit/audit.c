@@ -45,9 +45,13 @@ Test(audit, says_what_and_why)
 	audit_endpoint(&line, "server", v6, 443);
 	const char *got = written();
 
-	cr_assert(strstr(got, "\"room\":\"sign\",\"ask\":\"sign\",\"reason\":\"handed-over\",\"why\":\""));
-	cr_assert(strstr(got, ",\"pid\":951,\"age_ms\":-7,\"inst\":\"01ab\",\"client\":\"10.77.0.1:4711\","
-			      "\"server\":\"[fd77::2]:443\"}\n"), "%s", got);
+	cr_assert(strstr(
+		got, "\"room\":\"sign\",\"ask\":\"sign\",\"reason\":\"handed-over\",\"why\":\""));
+	cr_assert(
+		strstr(got,
+		       ",\"pid\":951,\"age_ms\":-7,\"inst\":\"01ab\",\"client\":\"10.77.0.1:4711\","
+		       "\"server\":\"[fd77::2]:443\"}\n"),
+		"%s", got);
 	cr_assert_eq(strncmp(got, "{\"time\":\"2", 10), 0);
 	cr_assert_eq(strchr(got, '\n')[1], '\0');
 }
@@ -56,7 +60,8 @@ Test(audit, says_what_and_why)
 Test(audit, one_event_is_one_line)
 {
 	static const char *const names[] = {
-		"a\nb", "\"},{\"room\":\"sign\"", "\x1b[2J", "a\\", "\x7f", "\xff\xfe", "\r\n\r\n", "\xe2\x80\xa8",
+		"a\nb",	    "\"},{\"room\":\"sign\"", "\x1b[2J", "a\\", "\x7f", "\xff\xfe",
+		"\r\n\r\n", "\xe2\x80\xa8",
 	};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {

@@ -50,13 +50,24 @@ static void member_end(struct audit_line *l, size_t at)
 	l->cut = true;
 }
 
-void audit_begin(struct audit_line *l, const char *room, const char *ask, enum reason reason)
+static void line_open(struct audit_line *l, const char *room)
 {
 	text_init(&l->t, l->bytes, sizeof(l->bytes) - CLOSING_LEN);
 	l->cut = false;
 	text_puts(&l->t, "{\"time\":");
 	put_time(&l->t);
 	audit_str(l, "room", room);
+}
+
+void audit_event(struct audit_line *l, const char *room, const char *event)
+{
+	line_open(l, room);
+	audit_str(l, "event", event);
+}
+
+void audit_begin(struct audit_line *l, const char *room, const char *ask, enum reason reason)
+{
+	line_open(l, room);
 	audit_str(l, "ask", ask);
 	audit_str(l, "reason", reason_word(reason));
 	audit_str(l, "why", reason_sentence(reason));

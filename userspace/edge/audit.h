@@ -21,6 +21,8 @@ struct audit_line {
 
 /* {"time":"2026-...Z","room":@room,"ask":@ask,"reason":word,"why":sentence */
 void audit_begin(struct audit_line *l, const char *room, const char *ask, enum reason reason);
+/* {"time":"...","room":@room,"event":@event: what no request asked for. */
+void audit_event(struct audit_line *l, const char *room, const char *event);
 void audit_str(struct audit_line *l, const char *name, const char *s);
 void audit_u64(struct audit_line *l, const char *name, uint64_t n);
 void audit_i64(struct audit_line *l, const char *name, int64_t n);

@@ -13,7 +13,8 @@
 #include <stdint.h>
 
 enum channel_type {
-	ASK_START = 1,	/* kernel room -> room: struct channel_start; from now on it answers clients */
+	ASK_START =
+		1, /* kernel room -> room: struct channel_start; from now on it answers clients */
 	ASK_IMAGE = 2,	/* kernel room -> room: struct channel_image, with the sealed image */
 	ASK_STOP = 3,	/* kernel room -> room */
 	TELL_READY = 4, /* room -> kernel room: everything is read and open */

@@ -123,7 +123,8 @@ static int compile(const struct reader_options *o, int *ret_fd, uint32_t *ret_ge
 	if (err == 0 && previous_len)
 		err = policy_check(previous, previous_len);
 	if (err < 0) {
-		snprintf(error, error_cap, "the image of the generation before: %s", strerror(-err));
+		snprintf(error, error_cap, "the image of the generation before: %s",
+			 strerror(-err));
 		return err;
 	}
 	struct policy_source source = {

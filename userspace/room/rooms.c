@@ -107,7 +107,7 @@ int room_begin(const char *name, enum log_format format)
 {
 	const struct rlimit no_core = { 0, 0 };
 	struct rlimit files;
-	char title[16];
+	static char title[16]; /* the log keeps it */
 
 	snprintf(title, sizeof(title), "cleatd-%s", name);
 	log_open(title, format);

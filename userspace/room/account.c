@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A room's account of what it answered. See account.h. */
+#include "room/account.h"
+
+#include "base/twin.h"
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+int account_open(struct account *a, const char *room, int audit_fd, int counters_fd)
+{
+	void *at = mmap(NULL, sizeof(struct reason_counters), PROT_READ | PROT_WRITE, MAP_SHARED,
+			counters_fd, 0);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	a->room = room;
+	a->audit = audit_fd;
+	a->counters = at;
+	return 0;
+}
+
+/* One writer; readers of the page see whole words. */
+static void count(uint64_t *at)
+{
+	__atomic_store_n(at, *at + 1, __ATOMIC_RELAXED);
+}
+
+void account_begin(struct account *a, const char *ask, enum reason reason)
+{
+	count(&a->counters->asked);
+	audit_begin(&a->line, a->room, ask, reason);
+}
+
+enum reason account_end(struct account *a, const struct policy_image *p, enum reason reason)
+{
+	int err;
+
+	audit_u64(&a->line, "generation", p->generation);
+	err = audit_end(&a->line, a->audit, p->flags & POLICY_AUDIT_SYNC);
+	if (kept(audit_written) && err < 0)
+		reason = REASON_NO_AUDIT;
+	count(&a->counters->answered[reason]);
+	return reason;
+}
+
+/* The id policy gives a label, or "". */
+static const char *id_of(const struct policy_image *p, uint32_t label)
+{
+	const struct policy_workload *w = label ? policy_workload(p, label) : NULL;
+
+	return w ? policy_string(p, w->id) : "";
+}
+
+/* An id without "spiffe://<trust domain>", for sentences: "/payments". */
+static const char *path_of(const char *id)
+{
+	const char *slash = strncmp(id, "spiffe://", 9) == 0 ? strchr(id + 9, '/') : NULL;
+
+	return slash ? slash : "no workload";
+}
+
+void account_caller(struct account *a, const struct policy_image *p, const struct cleat_caller *c)
+{
+	audit_u64(&a->line, "pid", c->proc.tgid);
+	audit_u64(&a->line, "uid", c->owner.uid);
+	audit_str(&a->line, "workload", id_of(p, c->owner.label));
+}
+
+void account_socket(struct account *a, const struct policy_image *p, const struct cleat_tag *tag)
+{
+	static const struct {
+		uint32_t flag;
+		const char *word;
+	} marks[] = {
+		{ CLEAT_TAG_FORGED, "forged" },	    { CLEAT_TAG_COOKIE, "syn-cookie" },
+		{ CLEAT_TAG_FASTOPEN, "fastopen" }, { CLEAT_TAG_HANDED, "handed-over" },
+		{ CLEAT_TAG_MPTCP, "mptcp" },	    { CLEAT_TAG_NETNS_FOREIGN, "foreign-netns" },
+	};
+	const struct cleat_conn *c = &tag->conn;
+	char flags[128] = "";
+	struct text t;
+
+	audit_u64(&a->line, "owner_pid", tag->proc.tgid);
+	audit_u64(&a->line, "owner_uid", tag->owner.uid);
+	audit_str(&a->line, "owner", id_of(p, tag->owner.label));
+	if (c->role != CLEAT_ROLE_NONE) {
+		audit_str(&a->line, "role", role_word(c->role));
+		audit_endpoint(&a->line, "client", c->client_addr, c->client_port);
+		audit_endpoint(&a->line, "server", c->server_addr, c->server_port);
+	}
+	text_init(&t, flags, sizeof(flags));
+	for (size_t i = 0; i < sizeof(marks) / sizeof(marks[0]); i++) {
+		if (!(tag->flags & marks[i].flag))
+			continue;
+		text_puts(&t, t.len ? " " : "");
+		text_puts(&t, marks[i].word);
+	}
+	if (t.len)
+		audit_str(&a->line, "flags", flags);
+}
+
+void account_stranger(struct account *a, const struct policy_image *p, const struct cleat_tag *tag,
+		      const struct cleat_caller *c)
+{
+	const char *verb = tag->flags & CLEAT_TAG_HANDED ? "was passed to" : "was named by";
+	char line[512];
+
+	snprintf(
+		line, sizeof(line),
+		"the socket of %.128s (pid %u, uid %u) %s pid %u (uid %u, %.128s); only its owner can obtain an assertion",
+		path_of(id_of(p, tag->owner.label)), tag->proc.tgid, tag->owner.uid, verb,
+		c->proc.tgid, c->owner.uid, path_of(id_of(p, c->owner.label)));
+	audit_str(&a->line, "detail", line);
+}
+
+void account_rule(struct account *a, const struct policy_image *p, uint32_t file, uint32_t line)
+{
+	char at[512];
+
+	snprintf(at, sizeof(at), "%s:%u", policy_string(p, file), line);
+	audit_str(&a->line, "rule", at);
+}

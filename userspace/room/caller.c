@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Who opened an API connection. See caller.h. */
+#include "room/caller.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/twin.h"
+#include "edge/peer.h"
+#include <string.h>
+
+/* The places of a cgroup path, nearest first, by cutting its last component. */
+struct path_walk {
+	const struct policy_image *p;
+	char path[4096];
+	unsigned at; /* depth the path stands at */
+	bool ended;
+};
+
+static uint32_t place_of(void *ctx, unsigned depth)
+{
+	struct path_walk *w = ctx;
+
+	while (w->at < depth && !w->ended) {
+		char *slash = strrchr(w->path, '/');
+
+		w->ended = !slash || !w->path[1];
+		if (!w->ended)
+			slash[slash == w->path] = '\0'; /* the root is "/" */
+		w->at++;
+	}
+	return w->ended ? UINT32_MAX : policy_place_of(w->p, w->path);
+}
+
+/* design.md 3: at level reduced the caller is who connected, by pidfd, and its cgroup is read between two liveness
+ * checks. */
+static enum reason identify_reduced(const struct policy_image *p, const struct cleat_config *config,
+				    int api_fd, struct caller *ret)
+{
+	struct path_walk w = { .p = p };
+	struct peer_facts f;
+	int pidfd;
+
+	if (peer_reduced(api_fd, &f, w.path, sizeof(w.path), &pidfd) < 0)
+		return REASON_PEER_GONE;
+	ret->pidfd = pidfd;
+	ret->level = CLEAT_LEVEL_REDUCED;
+	ret->tag = (struct cleat_caller){
+		.owner = { .netns = f.netns,
+			   .uid = f.uid,
+			   .label = policy_label_of(p, place_of, &w, f.uid, f.gid) },
+		.proc = { .tgid = f.pid },
+		.born_ns = clock_boot_ns(),
+		.cgroup_id = f.cgroup_id,
+		.epoch = config->epoch,
+		.policy_gen = p->generation,
+		.gid = f.gid,
+	};
+	return ret->tag.owner.label ? REASON_OK : REASON_NO_WORKLOAD;
+}
+
+void caller_identify(const struct facts_maps *maps, const struct policy_image *p, int api_fd,
+		     struct caller *ret)
+{
+	struct cleat_config config;
+
+	*ret = (struct caller){ .pidfd = -1 };
+	if (kern_config_get(maps->config, &config) < 0 || config.epoch == 0)
+		ret->reason = REASON_NOT_ARMED;
+	else if (config.level == CLEAT_LEVEL_FULL)
+		ret->reason = facts_caller(maps, p, api_fd, &ret->tag, &ret->level);
+	else if (config.level == CLEAT_LEVEL_REDUCED)
+		ret->reason = identify_reduced(p, &config, api_fd, ret);
+	else
+		ret->reason = REASON_NOT_ARMED;
+}
+
+bool caller_sent(const struct caller *c, int pidfd)
+{
+	if (c->pidfd < 0)
+		return true; /* level full: the kernel refused everybody else's message */
+	return !kept(api_sender) || (pidfd >= 0 && peer_same(c->pidfd, pidfd));
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who opened an API connection: by the kernel's tag at level full; by SO_PEERPIDFD at level reduced, where each message
+ * must then carry a pidfd of the same process.
+ */
+#ifndef CLEAT_ROOM_CALLER_H
+#define CLEAT_ROOM_CALLER_H
+
+#include "flow/facts.h"
+
+struct caller {
+	struct cleat_caller tag; /* label 0: no workload */
+	uint32_t level;
+	enum reason reason; /* OK, NO_WORKLOAD, or why it is not known */
+	int pidfd;	    /* level reduced: of who connected; -1 else */
+};
+
+void caller_identify(const struct facts_maps *maps, const struct policy_image *p, int api_fd,
+		     struct caller *ret);
+/* Is @pidfd (of one message, -1: none came) the process that connected? */
+bool caller_sent(const struct caller *c, int pidfd);
+
+#endif

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The door of a room: its public socket. Accepts connections, takes one message at a time (a fixed struct, one
+ * descriptor where one is needed, all others closed), lets the room serve it by a table, sends one answer. A
+ * message that breaks the form is answered malformed and harms nobody else; a client that does not
+ * read its answers loses its connection; nothing is queued here.
+ */
+#ifndef CLEAT_ROOM_DOOR_H
+#define CLEAT_ROOM_DOOR_H
+
+#include "model/reason.h"
+#include "model/request.h"
+#include "room/caller.h"
+#include "room/loop.h"
+#include "room/reaper.h"
+#include <stddef.h>
+#include <sys/uio.h>
+
+struct door;
+
+/* One message in the room's hands. */
+struct door_call {
+	const struct caller *caller;
+	const char *ask_name; /* "sign"; "" when the type is unknown */
+	const void *ask;
+	size_t len;
+	int fd; /* -1 where none is needed; the door disposes of it */
+};
+
+/* What goes back. @body is zeroed, of the entry's answer_len; it and the tail go out only on REASON_OK. */
+struct door_answer {
+	void *body;
+	struct iovec tail[2];
+	unsigned tails;
+	uint32_t generation;
+	const char *detail; /* NULL: the public reason's sentence */
+};
+
+struct door_entry {
+	uint32_t type;
+	const char *name;
+	uint32_t ask_len; /* exactly; with a tail: at least */
+	uint32_t answer_len;
+	bool tail;
+	bool fd;
+	/* Decides, writes the account, fills the answer. */
+	enum reason (*serve)(void *room, const struct door_call *call, struct door_answer *answer);
+};
+
+struct door_room {
+	const struct door_entry *entries;
+	unsigned count;
+	void *room;
+	/* Who is at the other end of a new connection. */
+	void (*identify)(void *room, int api_fd, struct caller *ret);
+	/* A message that does not reach serve(): the account alone. Gives the reason to answer. */
+	enum reason (*refuse)(void *room, const struct door_call *call, enum reason reason,
+			      const char *detail, struct door_answer *answer);
+};
+
+/* @listen_fd stays the caller's. @max connections at most, a quarter of them for one uid. */
+int door_open(struct loop *loop, struct reaper *reaper, int listen_fd, unsigned max,
+	      const struct door_room *room, struct door **ret);
+
+/* Connections this process may hold by its descriptor limit. */
+unsigned door_capacity(void);
+
+#endif

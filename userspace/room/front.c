@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the sign room and the check room have in common. See front.h. */
+#include "room/front.h"
+
+#include "room/image.h"
+#include "room/rooms.h"
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#define CONNECTIONS_MAX 4096
+
+/* ---- what the kernel room may say ---- */
+
+static int on_start(void *room, const void *body, int *fd)
+{
+	const struct channel_start *m = body;
+	struct front *f = room;
+	unsigned max = door_capacity();
+	int err;
+
+	(void)fd;
+	f->host = m->host;
+	err = f->start(f->room);
+	if (err == 0)
+		err = reaper_start(
+			&f->reaper); /* after the hooks: threads inherit the room's mark */
+	if (err == 0)
+		err = door_open(f->loop, f->reaper, ROOM_FD_LISTEN,
+				max < CONNECTIONS_MAX ? max : CONNECTIONS_MAX, &f->door,
+				&f->opened);
+	if (err < 0) {
+		log_error("start", "error=\"%s\"", strerror(-err));
+		return err;
+	}
+	f->phase = PHASE_RUN;
+	return 0;
+}
+
+static int on_image(void *room, const void *body, int *fd)
+{
+	const struct channel_image *m = body;
+	const struct policy_image *p;
+	struct front *f = room;
+	int err = image_map(*fd, &p);
+
+	if (err < 0)
+		return err;
+	if (p->generation != m->generation) {
+		image_unmap(p);
+		return -EPROTO;
+	}
+	const struct policy_image *before = f->image;
+
+	f->image = p;
+	f->renew(f->room);
+	image_unmap(before);
+	return channel_send(ROOM_FD_CHANNEL, TELL_DONE, m, sizeof(*m), -1);
+}
+
+static int on_stop(void *room, const void *body, int *fd)
+{
+	struct front *f = room;
+
+	(void)body;
+	(void)fd;
+	loop_end(f->loop, 0);
+	return 0;
+}
+
+static const struct channel_entry asks[] = {
+	{ ASK_START, sizeof(struct channel_start), DURING(START), false, on_start },
+	{ ASK_IMAGE, sizeof(struct channel_image), DURING(RUN), true, on_image },
+	{ ASK_STOP, 0, DURING(START) | DURING(RUN), false, on_stop },
+};
+
+static void on_channel(struct loop_source *s, uint32_t events)
+{
+	struct front *f = s->owner;
+	int err = channel_serve(s->fd, asks, sizeof(asks) / sizeof(asks[0]), f->phase, f);
+
+	(void)events;
+	if (err < 0 && err != -EPIPE)
+		log_error("channel", "error=\"%s\"", strerror(-err));
+	if (err < 0)
+		loop_end(f->loop, 1);
+}
+
+/* ---- the door's questions that are the same in both rooms ---- */
+
+static void identify(void *room, int api_fd, struct caller *ret)
+{
+	struct front *f = room;
+
+	caller_identify(&f->maps, f->image, api_fd, ret);
+}
+
+static enum reason refuse(void *room, const struct door_call *call, enum reason reason,
+			  const char *detail, struct door_answer *answer)
+{
+	struct front *f = room;
+
+	account_begin(&f->account, call->ask_name, reason);
+	audit_str(&f->account.line, "detail", detail);
+	account_caller(&f->account, f->image, &call->caller->tag);
+	answer->generation = f->image->generation;
+	answer->detail = detail;
+	return account_end(&f->account, f->image, reason);
+}
+
+void front_account_fd(struct front *f, const struct door_call *call, enum reason reason)
+{
+	struct cleat_tag tag;
+
+	if (call->fd < 0 || kern_tag_get(f->maps.tags, call->fd, &tag) < 0)
+		return;
+	if (reason_public(reason) == REASON_NOT_YOURS && reason != REASON_UNTAGGED)
+		account_stranger(&f->account, f->image, &tag, &call->caller->tag);
+	account_socket(&f->account, f->image, &tag);
+}
+
+/* ---- start and run ---- */
+
+int front_open(struct front *f, const char *name)
+{
+	int err;
+
+	*f = (struct front){
+		.name = name,
+		.maps = { .tags = ROOM_FD_TAGS,
+			  .callers = ROOM_FD_CALLERS,
+			  .config = ROOM_FD_CONFIG,
+			  .cgroups = ROOM_FD_CGROUPS },
+		.phase = PHASE_START,
+	};
+	err = account_open(&f->account, name, ROOM_FD_AUDIT, ROOM_FD_COUNTERS);
+	if (err == 0)
+		err = image_map(ROOM_FD_IMAGE, &f->image);
+	if (err == 0)
+		err = loop_new(&f->loop);
+	return err;
+}
+
+static void after_round(void *ctx)
+{
+	struct front *f = ctx;
+
+	if (f->reaper)
+		reaper_flush(f->reaper);
+}
+
+int front_run(struct front *f)
+{
+	int err;
+
+	close(ROOM_FD_IMAGE); /* mapped */
+	f->door.room = f;
+	f->door.identify = identify;
+	f->door.refuse = refuse;
+	f->channel = (struct loop_source){ ROOM_FD_CHANNEL, on_channel, f };
+	err = loop_add(f->loop, &f->channel, EPOLLIN);
+	if (err == 0)
+		err = channel_send(ROOM_FD_CHANNEL, TELL_READY, NULL, 0, -1);
+	return err < 0 ? 1 : loop_run(f->loop, after_round, f);
+}

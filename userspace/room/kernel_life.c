@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel room's life: signals, reload, what rooms say, their death, the kernel's events. One loop, one thread; a
+ * reload in progress is a phase, not a wait.
+ */
+#include "room/kernel_state.h"
+
+#include "base/clock.h"
+#include "room/image.h"
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#define STOP_LIMIT_S 3
+
+/* sd_notify(3)'s protocol: one datagram to the socket systemd named. Without one it is nothing. */
+static void notify(const char *state)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	size_t len = path ? strlen(path) : 0;
+	owned_fd int fd = -1;
+
+	if ((len < 2 || len >= sizeof(sa.sun_path)) || (path[0] != '/' && path[0] != '@'))
+		return;
+	memcpy(sa.sun_path, path, len);
+	if (path[0] == '@')
+		sa.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd >= 0)
+		sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&sa,
+		       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+}
+
+/* ---- reload: reader, rooms, kernel side, in this order ---- */
+
+static int image_send(struct kernel_room *k, const struct held_image *image)
+{
+	struct channel_image m = { .generation = image->p->generation };
+	int err = 0;
+
+	k->phase = PHASE_RELOAD;
+	k->waiting = PUBLIC_ROOMS;
+	for (int i = 0; i < PUBLIC_ROOMS && err == 0; i++)
+		err = channel_send(k->rooms[i].channel, ASK_IMAGE, &m, sizeof(m), image->fd);
+	return err;
+}
+
+static int reload(struct kernel_room *k)
+{
+	char error[512];
+
+	if (k->phase != PHASE_RUN) {
+		k->again = true;
+		return 0;
+	}
+	k->again = false;
+	if (kernel_image_next(k, error, sizeof(error)) < 0) {
+		log_error("reload", "kept=%u error=\"%s\"", k->current.p->generation, error);
+		return 0;
+	}
+	return image_send(k, &k->newest);
+}
+
+/* Every room has the new image: now the kernel side. Where that fails the rooms go back. */
+static int reload_finish(struct kernel_room *k)
+{
+	char error[1024] = "";
+
+	k->phase = PHASE_RUN;
+	if (k->back) {
+		k->back = false;
+	} else if (kern_policy_set(k->kern, k->newest.p, error, sizeof(error)) < 0) {
+		log_error("reload", "kept=%u error=\"%s\"", k->current.p->generation, error);
+		k->back = true;
+		return image_send(k, &k->current);
+	} else {
+		image_unmap(k->current.p);
+		close(k->current.fd);
+		k->current = k->newest;
+		log_event("reload", "generation=%u", k->current.p->generation);
+	}
+	return k->again ? reload(k) : 0;
+}
+
+/* ---- what a room may say ---- */
+
+static int on_ready(void *room, const void *body, int *fd)
+{
+	struct kernel_room *k = room;
+
+	(void)body;
+	(void)fd;
+	k->waiting--;
+	return 0;
+}
+
+static int on_done(void *room, const void *body, int *fd)
+{
+	const struct channel_image *m = body;
+	struct kernel_room *k = room;
+	const struct policy_image *p = k->back ? k->current.p : k->newest.p;
+
+	(void)fd;
+	if (m->generation != p->generation || !k->waiting)
+		return -EPROTO;
+	return --k->waiting ? 0 : reload_finish(k);
+}
+
+static const struct channel_entry tells[] = {
+	{ TELL_READY, 0, DURING(START), false, on_ready },
+	{ TELL_DONE, sizeof(struct channel_image), DURING(RELOAD), false, on_done },
+};
+
+int kernel_room_listen(struct kernel_room *k, int which)
+{
+	return channel_serve(k->rooms[which].channel, tells, sizeof(tells) / sizeof(tells[0]),
+			     k->phase, k);
+}
+
+static void on_channel(struct loop_source *s, uint32_t events)
+{
+	struct kernel_room *k = s->owner;
+	int which = (int)(s - k->channels);
+	int err = kernel_room_listen(k, which);
+
+	(void)events;
+	if (err == 0)
+		return;
+	loop_drop(k->loop, s);
+	if (k->stopping && err == -EPIPE)
+		return;
+	/* its death, if it is one, tells more than the end of its channel */
+	struct pollfd death = { .fd = k->rooms[which].pidfd, .events = POLLIN };
+
+	if (err == -EPIPE && poll(&death, 1, 1000) > 0)
+		return;
+	log_error("channel", "room=%s error=\"%s\"", k->rooms[which].name, strerror(-err));
+	loop_end(k->loop, 1);
+}
+
+/* ---- the end ---- */
+
+static void on_death(struct loop_source *s, uint32_t events)
+{
+	struct kernel_room *k = s->owner;
+	struct room_child *child = &k->rooms[s - k->deaths];
+	siginfo_t info = { 0 };
+
+	(void)events;
+	waitid(P_PIDFD, (id_t)child->pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
+	loop_drop(k->loop, s);
+	if (k->stopping && info.si_code == CLD_EXITED && info.si_status == 0) {
+		if (--k->waiting == 0)
+			loop_end(k->loop, 0);
+		return;
+	}
+	log_error("room-died", "room=%s pid=%d %s=%d", child->name, child->pid,
+		  info.si_code == CLD_EXITED ? "status" : "signal", info.si_status);
+	loop_end(k->loop, 1);
+}
+
+static void on_limit(struct loop_source *s, uint32_t events)
+{
+	struct kernel_room *k = s->owner;
+
+	(void)events;
+	log_error("stop", "error=\"a room did not end in %d s\"", STOP_LIMIT_S);
+	loop_end(k->loop, 1);
+}
+
+static void stop(struct kernel_room *k)
+{
+	struct itimerspec limit = { .it_value.tv_sec = STOP_LIMIT_S };
+
+	if (k->stopping)
+		return;
+	k->stopping = true;
+	notify("STOPPING=1");
+	log_event("stopping", "rooms=%d", PUBLIC_ROOMS);
+	k->waiting = PUBLIC_ROOMS;
+	for (int i = 0; i < PUBLIC_ROOMS; i++)
+		channel_send(k->rooms[i].channel, ASK_STOP, NULL, 0, -1);
+	k->limit =
+		(struct loop_source){ timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), on_limit, k };
+	if (k->limit.fd < 0 || timerfd_settime(k->limit.fd, 0, &limit, NULL) < 0 ||
+	    loop_add(k->loop, &k->limit, EPOLLIN) < 0)
+		loop_end(k->loop, 1);
+}
+
+static void on_signal(struct loop_source *s, uint32_t events)
+{
+	struct kernel_room *k = s->owner;
+	struct signalfd_siginfo info;
+
+	(void)events;
+	if (read(s->fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo != SIGHUP)
+		stop(k);
+	else if (!k->stopping && reload(k) < 0)
+		loop_end(k->loop, 1); /* a room does not take the image: its death is on the way */
+}
+
+/* ---- the kernel's events, into the audit log ---- */
+
+static const char *const event_words[] = {
+	[CLEAT_EVENT_HANDED] = "handed-over",	   [CLEAT_EVENT_CGROUP_BORN] = "cgroup-born",
+	[CLEAT_EVENT_CGROUP_DIED] = "cgroup-died", [CLEAT_EVENT_TRACE_REFUSED] = "trace-refused",
+	[CLEAT_EVENT_API_REFUSED] = "api-refused", [CLEAT_EVENT_FORGED] = "forged",
+};
+
+static const char *id_of(const struct policy_image *p, uint32_t label)
+{
+	const struct policy_workload *w = label ? policy_workload(p, label) : NULL;
+
+	return w ? policy_string(p, w->id) : "";
+}
+
+static void event_write(void *ctx, const struct cleat_event *e)
+{
+	struct kernel_room *k = ctx;
+	struct audit_line *l = &k->line;
+
+	if (e->type >= sizeof(event_words) / sizeof(event_words[0]) || !event_words[e->type])
+		return;
+	audit_event(l, "kernel", event_words[e->type]);
+	audit_u64(l, "boot_ns", e->boot_ns);
+	audit_u64(l, "cgroup_id", e->cgroup_id);
+	if (e->type != CLEAT_EVENT_CGROUP_BORN && e->type != CLEAT_EVENT_CGROUP_DIED) {
+		audit_u64(l, "pid", e->actor_pid);
+		audit_u64(l, "uid", e->actor.uid);
+		audit_str(l, "workload", id_of(k->current.p, e->actor.label));
+		audit_u64(l, "owner_pid", e->owner_pid);
+		audit_u64(l, "owner_uid", e->owner.uid);
+		audit_str(l, "owner", id_of(k->current.p, e->owner.label));
+	}
+	if (e->cookie)
+		audit_u64(l, "cookie", e->cookie);
+	if (e->place)
+		audit_u64(l, "place", e->place);
+	audit_u64(l, "generation", k->current.p->generation);
+	if (audit_end(l, k->audit, false) < 0)
+		log_error("audit", "event=%s error=\"not written\"", event_words[e->type]);
+}
+
+static void on_events(struct loop_source *s, uint32_t events)
+{
+	struct kernel_room *k = s->owner;
+
+	(void)events;
+	kern_events_read(k->kern, event_write, k);
+}
+
+/* ---- run ---- */
+
+static int sources_add(struct kernel_room *k)
+{
+	sigset_t set;
+	int err = 0;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	k->signals = (struct loop_source){ signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK),
+					   on_signal, k };
+	if (k->signals.fd < 0)
+		return -errno;
+	err = loop_add(k->loop, &k->signals, EPOLLIN);
+	for (int i = 0; i < PUBLIC_ROOMS && err == 0; i++) {
+		k->channels[i] = (struct loop_source){ k->rooms[i].channel, on_channel, k };
+		k->deaths[i] = (struct loop_source){ k->rooms[i].pidfd, on_death, k };
+		err = loop_add(k->loop, &k->channels[i], EPOLLIN);
+		if (err == 0)
+			err = loop_add(k->loop, &k->deaths[i], EPOLLIN);
+	}
+	k->events = (struct loop_source){ kern_events_fd(k->kern), on_events, k };
+	if (err == 0 && k->events.fd >= 0)
+		err = loop_add(k->loop, &k->events, EPOLLIN);
+	return err;
+}
+
+int kernel_room_run(struct kernel_room *k)
+{
+	int err;
+
+	k->phase = PHASE_RUN;
+	err = sources_add(k);
+	if (err < 0) {
+		log_error("loop", "error=\"%s\"", strerror(-err));
+		return 1;
+	}
+	log_event("ready", "level=%s generation=%u workloads=%u", level_word(kern_level(k->kern)),
+		  k->current.p->generation, k->current.p->workloads.count);
+	notify("READY=1");
+	return loop_run(k->loop, NULL, NULL);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The kernel room's own state, shared by its two files: start (kernel_room.c) and life (kernel_life.c). */
+#ifndef CLEAT_ROOM_KERNEL_STATE_H
+#define CLEAT_ROOM_KERNEL_STATE_H
+
+#include "edge/audit.h"
+#include "edge/kern.h"
+#include "room/channel.h"
+#include "room/kernel_room.h"
+#include "room/loop.h"
+#include "room/rooms.h"
+
+enum { SIGN, CHECK, PUBLIC_ROOMS };
+
+/* A policy image in the two forms it is used in. */
+struct held_image {
+	int fd;
+	const struct policy_image *p;
+};
+
+struct kernel_room {
+	struct kernel_options o;
+	int dir;     /* run-time directory: its lock is the daemon's */
+	int private; /* below it, root's */
+	int audit;
+	int host_key;
+	int listeners[PUBLIC_ROOMS];
+	int counters[PUBLIC_ROOMS];
+	struct host_facts host;
+	struct kern *kern;
+	struct room_child rooms[PUBLIC_ROOMS];
+
+	struct held_image current; /* in force everywhere */
+	struct held_image newest;  /* the last compiled: its labels are given, in force or not */
+
+	struct loop *loop;
+	struct loop_source signals;
+	struct loop_source events;
+	struct loop_source channels[PUBLIC_ROOMS];
+	struct loop_source deaths[PUBLIC_ROOMS];
+	struct loop_source limit; /* of stopping */
+	enum channel_phase phase;
+	unsigned waiting; /* rooms that have not said READY, DONE yet */
+	bool back;	  /* this reload takes the rooms back to current */
+	bool again;	  /* another SIGHUP came meanwhile */
+	bool stopping;
+	struct audit_line line;
+};
+
+/* Compiles the next generation into *ret and keeps it as newest. */
+int kernel_image_next(struct kernel_room *k, char *error, size_t error_cap);
+
+/* What a room may say (kernel_life.c). */
+int kernel_room_listen(struct kernel_room *k, int which);
+
+#endif

@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the check room remembers of accepts. See memory.h. */
+#include "room/memory.h"
+
+#include "base/clock.h"
+#include "base/twin.h"
+#include "model/window.h"
+#include <errno.h>
+#include <string.h>
+
+#define SHARE_MAX (CLEAT_CB_MAX / 4) /* of one workload */
+#define PEERS	  1024		     /* power of two */
+
+struct memory {
+	int cb_map;
+	int window_map;
+	int tags_map;
+	uint64_t swept_ns;
+	uint32_t *share; /* by label: entries of cb_map */
+	uint32_t labels;
+	struct memory_peer peers[PEERS];
+};
+
+int memory_new(int cb_map, int window_map, int tags_map, struct memory **ret)
+{
+	struct memory *m = calloc(1, sizeof(*m));
+
+	if (!m)
+		return -ENOMEM;
+	m->cb_map = cb_map;
+	m->window_map = window_map;
+	m->tags_map = tags_map;
+	*ret = m;
+	return 0;
+}
+
+static void peer_drop(struct memory_peer *p)
+{
+	free(p->subject);
+	free(p->issuer);
+	*p = (struct memory_peer){ 0 };
+}
+
+void memory_free(struct memory *m)
+{
+	for (unsigned i = 0; i < PEERS; i++)
+		peer_drop(&m->peers[i]);
+	free(m->share);
+	free(m);
+}
+
+/* ---- one cb, one socket ---- */
+
+static void key_of(const struct connection_facts *on, uint32_t role, struct cleat_cb_key *ret)
+{
+	*ret = (struct cleat_cb_key){ .role = role };
+	memcpy(ret->cb, on->cb, sizeof(ret->cb));
+}
+
+enum reason memory_look(struct memory *m, const struct connection_facts *on, uint32_t role)
+{
+	struct cleat_cb_key key;
+	struct cleat_cb have;
+	int err;
+
+	key_of(on, role, &key);
+	err = kern_cb_get(m->cb_map, &key, &have);
+	if (err == -ENOENT)
+		return REASON_OK;
+	if (err < 0)
+		return REASON_BUSY;
+	if (have.until_ns <= clock_boot_ns())
+		return REASON_OK;
+	if (kept(cb_memory) &&
+	    (have.cookie != on->cookie || have.generation != on->tag.conn.generation))
+		return REASON_OTHER_SOCKET;
+	return REASON_OK;
+}
+
+static uint32_t *share_of(struct memory *m, uint32_t label)
+{
+	if (label >= m->labels) {
+		uint32_t *more = reallocarray(m->share, label + 64, sizeof(*more));
+
+		if (!more)
+			return NULL;
+		memset(more + m->labels, 0, (label + 64 - m->labels) * sizeof(*more));
+		m->share = more;
+		m->labels = label + 64;
+	}
+	return &m->share[label];
+}
+
+static void count(void *ctx, const struct cleat_cb_key *key, const struct cleat_cb *value)
+{
+	uint32_t *share = share_of(ctx, value->label);
+
+	(void)key;
+	if (share)
+		(*share)++;
+}
+
+void memory_sweep(struct memory *m)
+{
+	m->swept_ns = clock_boot_ns();
+	if (m->labels)
+		memset(m->share, 0, m->labels * sizeof(*m->share));
+	kern_cb_sweep(m->cb_map, m->swept_ns, count, m);
+}
+
+/* A place in the share of @label; a full share is swept at most once a second. */
+static uint32_t *share_with_room(struct memory *m, uint32_t label)
+{
+	uint32_t *share = share_of(m, label);
+
+	if (share && *share >= SHARE_MAX && clock_boot_ns() - m->swept_ns > 1000000000) {
+		memory_sweep(m);
+		share = share_of(m, label);
+	}
+	return share && *share < SHARE_MAX ? share : NULL;
+}
+
+/* Remembers or renews; *@before is what stood there, its until_ns 0 where nothing did. */
+static enum reason cb_put(struct memory *m, const struct cleat_cb_key *key,
+			  const struct connection_facts *on, uint64_t until,
+			  struct cleat_cb *before)
+{
+	struct cleat_cb value = {
+		.cookie = on->cookie,
+		.generation = on->tag.conn.generation,
+		.label = on->tag.owner.label,
+		.until_ns = until,
+	};
+	uint32_t *share = NULL;
+	int err = kern_cb_get(m->cb_map, key, before);
+
+	if (err == -ENOENT) {
+		*before = value;
+		before->until_ns = 0;
+		share = share_with_room(m, value.label);
+		if (!share)
+			return REASON_BUSY;
+	} else if (err < 0) {
+		return REASON_BUSY;
+	}
+	if (before->cookie == value.cookie && before->generation == value.generation &&
+	    before->until_ns > until)
+		value.until_ns = before->until_ns;
+	if (kern_cb_put(m->cb_map, key, &value) < 0)
+		return REASON_BUSY; /* full: it refuses, it never forgets */
+	if (share)
+		(*share)++;
+	return REASON_OK;
+}
+
+/* The socket may have been connected anew or passed on since it was judged. */
+static bool unchanged(const struct memory *m, int sock_fd, const struct cleat_tag *before)
+{
+	struct cleat_tag now;
+
+	return kern_tag_get(m->tags_map, sock_fd, &now) == 0 &&
+	       memcmp(&now, before, sizeof(now)) == 0;
+}
+
+enum reason memory_consume(struct memory *m, int sock_fd, const struct connection_facts *on,
+			   uint32_t role, uint64_t seq, uint64_t until_boot_ns)
+{
+	struct cleat_window window;
+	struct cleat_cb_key key;
+	struct cleat_cb before;
+	enum reason reason;
+	int err;
+
+	err = kern_window_get(m->window_map, sock_fd, &window);
+	if (err < 0)
+		return err == -ENOENT ? REASON_UNTAGGED : REASON_BUSY;
+	reason = window_admit(&window, on->tag.conn.generation, seq); /* in our copy */
+	if (kept(seq) && reason != REASON_OK)
+		return reason;
+	reason = memory_look(m, on, role);
+	if (reason != REASON_OK)
+		return reason;
+	if (kept(verify_unchanged) && !unchanged(m, sock_fd, &on->tag))
+		return REASON_BUSY;
+
+	key_of(on, role, &key);
+	reason = cb_put(m, &key, on, until_boot_ns, &before);
+	if (reason != REASON_OK)
+		return reason;
+	if (kern_window_put(m->window_map, sock_fd, &window) < 0) {
+		kern_cb_put(m->cb_map, &key,
+			    &before); /* as it was: until 0 is past, the sweep takes it */
+		return REASON_BUSY;
+	}
+	return REASON_OK;
+}
+
+/* ---- the peer of the last accept ---- */
+
+static unsigned slot_of(uint64_t cookie)
+{
+	return (unsigned)(cookie * 0x9e3779b97f4a7c15u >> 54); /* the upper 10 bits */
+}
+_Static_assert(PEERS == 1 << 10, "slot_of gives 10 bits");
+
+void memory_peer_set(struct memory *m, const struct connection_facts *on,
+		     const struct verify_verdict *v)
+{
+	struct memory_peer *p = &m->peers[slot_of(on->cookie)];
+	struct memory_peer fresh = {
+		.cookie = on->cookie,
+		.generation = on->tag.conn.generation,
+		.level = v->wpt.level,
+		.accepted_ns = clock_boot_ns(),
+	};
+
+	/* the same peer again, as on every further request of a connection: nothing to copy */
+	if (p->subject && p->cookie == fresh.cookie && p->generation == fresh.generation &&
+	    strcmp(p->subject, v->wit.sub) == 0 && strcmp(p->issuer, v->wit.iss) == 0) {
+		p->level = fresh.level;
+		p->accepted_ns = fresh.accepted_ns;
+		return;
+	}
+	peer_drop(p);
+	fresh.subject = strdup(v->wit.sub);
+	fresh.issuer = strdup(v->wit.iss);
+	if (fresh.subject && fresh.issuer)
+		*p = fresh;
+	else
+		peer_drop(&fresh);
+}
+
+const struct memory_peer *memory_peer(const struct memory *m, const struct connection_facts *on)
+{
+	const struct memory_peer *p = &m->peers[slot_of(on->cookie)];
+
+	return p->subject && p->cookie == on->cookie && p->generation == on->tag.conn.generation
+		       ? p
+		       : NULL;
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The sign room. See sign_room.h. */
+#include "room/sign_room.h"
+
+#include "base/clock.h"
+#include "edge/keys.h"
+#include "flow/sign.h"
+#include "room/front.h"
+#include "room/rooms.h"
+#include <stdio.h>
+#include <string.h>
+
+struct sign_room {
+	struct front front;
+	struct sig_key *host_key;
+	struct sign_identities *identities;
+	struct sign_result result; /* of the request in hand */
+};
+
+/* ---- sign ---- */
+
+/* The fixed-size fields are what the protocol says: zero where nothing belongs. */
+static bool ask_well_formed(const struct cleat_ask_sign *a)
+{
+	return !(a->flags & ~(uint32_t)(CLEAT_ASK_ATH | CLEAT_ASK_TTH)) &&
+	       (a->flags & CLEAT_ASK_ATH || bytes_zero(a->ath, sizeof(a->ath))) &&
+	       (a->flags & CLEAT_ASK_TTH || bytes_zero(a->tth, sizeof(a->tth))) &&
+	       a->audience_len >= 1 && a->audience_len <= sizeof(a->audience) &&
+	       !memchr(a->audience, 0, a->audience_len) &&
+	       bytes_zero(a->audience + a->audience_len, sizeof(a->audience) - a->audience_len);
+}
+
+static void account_signed(struct sign_room *s)
+{
+	const struct front *f = &s->front;
+	const struct sign_result *r = &s->result;
+	struct account *a = &s->front.account;
+	uint64_t now_ms = clock_real_ns() / 1000000;
+
+	audit_str(&a->line, "audience", r->claims.aud);
+	account_socket(a, f->image, &r->on.tag);
+	audit_str(&a->line, "jti", r->claims.jti);
+	audit_u64(&a->line, "seq", r->claims.seq);
+	audit_i64(&a->line, "age_ms", (int64_t)(now_ms - r->on.est_ms));
+	audit_str(&a->line, "level", level_word(r->claims.level));
+}
+
+static enum reason account_sign(struct sign_room *s, const struct door_call *call,
+				enum reason reason, const char *audience)
+{
+	struct account *a = &s->front.account;
+	const struct policy_call *rule = s->result.rule;
+
+	account_begin(a, call->ask_name, reason);
+	account_caller(a, s->front.image, &call->caller->tag);
+	if (reason == REASON_OK) {
+		account_signed(s);
+	} else {
+		audit_str(&a->line, "claimed_audience", audience);
+		front_account_fd(&s->front, call, reason);
+	}
+	if (rule)
+		account_rule(a, s->front.image, rule->file, rule->line);
+	return account_end(a, s->front.image, reason);
+}
+
+static enum reason decide(struct sign_room *s, const struct door_call *call, const char *audience)
+{
+	const struct cleat_ask_sign *m = call->ask;
+	const struct caller *c = call->caller;
+
+	s->result.rule = NULL;
+	if (!ask_well_formed(m))
+		return REASON_MALFORMED;
+	if (c->reason != REASON_OK)
+		return c->reason;
+	struct sign_ask ask = {
+		.audience = audience,
+		.audience_len = m->audience_len,
+		.ath = m->flags & CLEAT_ASK_ATH ? m->ath : NULL,
+		.tth = m->flags & CLEAT_ASK_TTH ? m->tth : NULL,
+		.sock_fd = call->fd,
+		.seq_map = ROOM_FD_SEQ,
+	};
+
+	return sign(s->front.image, s->identities, &s->front.maps, &s->front.host, &c->tag,
+		    c->level, &ask, &s->result);
+}
+
+static enum reason on_sign(void *room, const struct door_call *call, struct door_answer *answer)
+{
+	struct sign_room *s = ((struct front *)room)->room;
+	const struct cleat_ask_sign *m = call->ask;
+	struct cleat_answer_sign *body = answer->body;
+	char audience[CLEAT_ASK_ID_MAX + 1];
+	enum reason reason;
+
+	memcpy(audience, m->audience, CLEAT_ASK_ID_MAX);
+	audience[CLEAT_ASK_ID_MAX] = '\0';
+	reason = decide(s, call, audience);
+	reason = account_sign(s, call, reason, audience);
+	answer->generation = s->front.image->generation;
+	if (reason != REASON_OK)
+		return reason;
+	body->wit_len = (uint32_t)s->result.wit_len;
+	body->wpt_len = (uint32_t)s->result.wpt_len;
+	body->expires = (int64_t)s->result.claims.exp;
+	answer->tail[0] = (struct iovec){ s->result.wit, s->result.wit_len };
+	answer->tail[1] = (struct iovec){ s->result.wpt, s->result.wpt_len };
+	answer->tails = 2;
+	return REASON_OK;
+}
+
+/* ---- whoami ---- */
+
+static enum reason on_whoami(void *room, const struct door_call *call, struct door_answer *answer)
+{
+	struct sign_room *s = ((struct front *)room)->room;
+	struct account *a = &s->front.account;
+	struct cleat_answer_whoami *body = answer->body;
+	const struct caller *c = call->caller;
+	const struct policy_workload *w = policy_workload(s->front.image, c->tag.owner.label);
+	/* to be nobody is an answer too */
+	enum reason reason = c->reason == REASON_NO_WORKLOAD ? REASON_OK : c->reason;
+
+	account_begin(a, call->ask_name, reason);
+	account_caller(a, s->front.image, &c->tag);
+	reason = account_end(a, s->front.image, reason);
+	answer->generation = s->front.image->generation;
+	body->label = w ? w->label : 0;
+	body->level = c->level;
+	body->pid = c->tag.proc.tgid;
+	body->uid = c->tag.owner.uid;
+	if (w)
+		snprintf(body->id, sizeof(body->id), "%s", policy_string(s->front.image, w->id));
+	return reason;
+}
+
+static const struct door_entry entries[] = {
+	{ CLEAT_ASK_SIGN, "sign", sizeof(struct cleat_ask_sign), sizeof(struct cleat_answer_sign),
+	  false, true, on_sign },
+	{ CLEAT_ASK_WHOAMI, "whoami", sizeof(struct cleat_ask_whoami),
+	  sizeof(struct cleat_answer_whoami), false, false, on_whoami },
+};
+
+/* ---- life ---- */
+
+static int on_start(void *room)
+{
+	struct sign_room *s = room;
+
+	return sign_identities_new(s->host_key, &s->front.host, &s->identities);
+}
+
+static void on_renew(void *room)
+{
+	struct sign_room *s = room;
+
+	sign_identities_renew(s->identities, s->front.image);
+}
+
+int sign_room_main(void)
+{
+	static struct sign_room room;
+	int err = front_open(&room.front, "sign");
+
+	if (err == 0)
+		err = sig_open();
+	if (err == 0)
+		err = keys_read(ROOM_FD_HOST_KEY, &room.host_key); /* before the first client */
+	if (err < 0) {
+		log_error("open", "error=\"%s\"", strerror(-err));
+		return 1;
+	}
+	close(ROOM_FD_HOST_KEY);
+	room.front.room = &room;
+	room.front.door.entries = entries;
+	room.front.door.count = sizeof(entries) / sizeof(entries[0]);
+	room.front.start = on_start;
+	room.front.renew = on_renew;
+	int code = front_run(&room.front);
+
+	if (room.identities)
+		sign_identities_free(room.identities);
+	sig_key_free(room.host_key);
+	return code;
+}
