@@ -42,7 +42,7 @@ MODEL   := $(call LAYER_SRC,model)
 EDGE    := $(call LAYER_SRC,edge)
 FLOW    := $(call LAYER_SRC,flow)
 ROOM    := $(call LAYER_SRC,room)
-LIBSRC  := userspace/lib/cleat.c
+LIBSRC  := $(wildcard userspace/lib/*.c)
 # A twin compiles anew only the files that hold the check it removes; everything else is the shipped build's own.
 TWIN_FILES := $(if $(TWIN),$(shell grep -lE 'kept\($(subst -,_,$(TWIN))\)' userspace/*.c userspace/*/*.c bpf/*.bpf.c bpf/*.h 2>/dev/null))
 ifneq ($(TWIN),)
@@ -123,11 +123,11 @@ $(B)/cleatctl: $(call obj,userspace/cleatctl.c $(LIBSRC) $(filter-out userspace/
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_json) $(LIBS_yaml) $(LIBS_ssl)
 
-$(B)/libcleat.so.$(SOVERSION): userspace/lib/cleat.c userspace/lib/cleat.h userspace/model/request.h
+$(B)/libcleat.so.$(SOVERSION): $(LIBSRC) $(wildcard userspace/lib/*.h) userspace/model/request.h
 	$(call say,LIB,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -MMD -MP -fPIE,$(ALL_CFLAGS)) -fPIC -fvisibility=hidden -shared \
-		-Wl,-soname,libcleat.so.$(SOVERSION) -Wl,-z,relro,-z,now $(SANFLAGS) -o $@ $<
+		-Wl,-soname,libcleat.so.$(SOVERSION) -Wl,-z,relro,-z,now $(SANFLAGS) -o $@ $(LIBSRC)
 	$(Q)ln -sf libcleat.so.$(SOVERSION) $(B)/libcleat.so
 
 $(B)/libcleat.a: $(call obj,$(LIBSRC))

@@ -47,10 +47,8 @@ struct door {
 		struct cleat_answer_head head;
 		char bytes[ANSWER_MAX];
 	} answer;
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(FDS_MAX * sizeof(int)) + CMSG_SPACE(sizeof(int)) + 256];
-	} control;
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(FDS_MAX * sizeof(int)) +
+					      CMSG_SPACE(sizeof(int)) + 256];
 	int fds[FDS_MAX];
 	unsigned fd_count;
 	int pidfd; /* SCM_PIDFD of the message */
@@ -227,7 +225,7 @@ static void on_message(struct loop_source *s, uint32_t events)
 	struct msghdr msg = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
-		.msg_control = &d->control,
+		.msg_control = d->control,
 		.msg_controllen = sizeof(d->control),
 	};
 	int sent;
