@@ -36,6 +36,12 @@ static void complain(const char *what, const char *which)
 	dprintf(2, "vmtest: %s %s: %s\n", what, which, strerror(errno));
 }
 
+static _Noreturn void give_up(const char *what, const char *which)
+{
+	complain(what, which);
+	exit(1);   // pid 1: the kernel panics, which vmtest/run sees at once
+}
+
 static __attribute__((format(printf, 1, 2))) char *text(const char *format, ...)
 {
 	va_list args;
@@ -140,7 +146,7 @@ static void initramfs(void)
 	modules();
 	mkdir("/lower", 0755);
 	if (mount("root", "/lower", "virtiofs", MS_RDONLY, NULL))
-		complain("mount", "/lower");
+		give_up("mount", "/lower");
 	mounted("tmpfs", "/upper", 0, "mode=755");
 	mkdir("/upper/up", 0755);
 	mkdir("/upper/work", 0755);
@@ -152,7 +158,7 @@ static void initramfs(void)
 	moved("/proc", "/new/proc");
 	moved("/sys", "/new/sys");
 	if (chdir("/new") || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/"))
-		complain("enter", "the new root");
+		give_up("enter", "the new root");
 }
 
 static void file_systems(void)
@@ -175,7 +181,7 @@ static void file_systems(void)
 
 	mkdir("/out", 0755);
 	if (mount("out", "/out", "virtiofs", 0, NULL))
-		complain("mount", "/out");
+		give_up("mount", "/out");
 	mkdir("/out/log", 0755);
 	mkdir("/out/persist", 0755);
 	mkdir("/persist", 0755);
