@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Strict JSON: see json.h. jansson reads UTF-8 strictly, refuses lone surrogates, a BOM, NUL in names, bytes behind
- * the value and, told so, duplicates (compared after unescaping). What it does not know is our depth: a scan before
- * it counts brackets outside of strings, so that nothing recurses deeper than we allow.
+ * the value and, told so, duplicates (compared after unescaping). Two things are looked at before it: our depth, by counting
+ * brackets outside of strings, and raw NUL bytes, which jansson (2.14) loses behind a number.
  */
 #include "edge/json.h"
 #include "base/bytes.h"
@@ -57,9 +57,17 @@ static struct json_place place_of(const char *s, const char *at)
 json_t *json_parse(const char *s, size_t len, enum json_top top, char *ret_error, size_t error_cap)
 {
 	const char *deep = too_deep(s, len);
+	const char *nul = memchr(s, '\0', len);
 	json_error_t why;
 	json_t *j;
 
+	if (nul) {
+		struct json_place at = place_of(s, nul);
+
+		if (ret_error)
+			snprintf(ret_error, error_cap, "%u:%u: a NUL byte", at.line, at.column);
+		return NULL;
+	}
 	if (deep) {
 		struct json_place at = place_of(s, deep);
 
