@@ -176,6 +176,15 @@ $(B)/unit/%: $(B)/obj/tests/unit/%.o $$(call obj,$$(addprefix userspace/,$$(adds
 check-unit: $(UNIT_BIN) ## unit tests (Criterion)
 	$(Q)tests/lint/run-units $(UNIT_BIN)
 
+# ---- the kernel side without a daemon: run natively (level reduced) or in a guest ---------------------------------
+SMOKE_SRC := $(wildcard tests/bpf/*.c) $(addprefix userspace/,$(addsuffix .c,edge/kern edge/kern_map edge/kern_policy \
+	edge/cgroupfs edge/peer edge/sig flow/facts model/policy model/policy_check model/binding model/spiffe_id model/reason \
+	base/bytes base/clock base/file))
+$(B)/tests-bpf/smoke: $(call obj,$(wildcard $(SMOKE_SRC)))
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_bpf) $(LIBS_ssl)
+
 # ---- vectors: the daemon's own code against published and our own test data -------------------------------------
 VECTORS ?= ../shared/vectors
 VECTOR_SRC := $(wildcard tests/vectors/*.c)
@@ -260,12 +269,12 @@ $(TOP)/e2e/%: tests/e2e/clients/%.c $(TOP)/libcleat.a
 
 bench: programs ## ratios against a baseline of the same run, natively at level reduced; build/bench.json
 	$(Q)$(MAKE) --no-print-directory $(B)/bench/bench
-	$(Q)tests/bench/run
+	$(Q)BUILD=$(B) tests/bench/run
 
-$(B)/bench/bench: $(wildcard tests/bench/*.c) $(call obj,$(LIBSRC) $(FLOW) $(EDGE) $(MODEL) $(BASE))
+$(B)/bench/bench: $(call obj,$(wildcard tests/bench/*.c) $(LIBSRC) $(FLOW) $(EDGE) $(MODEL) $(BASE))
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(filter %.c %.o,$^) $(LIBS_bpf) $(LIBS_json) $(LIBS_yaml) $(LIBS_ssl) -lpthread
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_bpf) $(LIBS_json) $(LIBS_yaml) -lssl $(LIBS_ssl) -lpthread
 
 -include $(shell find $(B)/obj $(B)/bpf -name '*.d' 2>/dev/null)
 

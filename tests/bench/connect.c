@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * What the kernel programs cost a connection: time of connect and accept, and memory of a socket, with them attached to
+ * our cgroup and without any, in turn. No daemon: the kernel side alone, loaded by the daemon's own code.
+ */
+#include "bench.h"
+
+#include "edge/kern.h"
+#include "edge/policy_yaml.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROUNDS	     24
+#define BATCHES	     40	   /* of a round, each with and without programs */
+#define BATCH	     25	   /* connections of a batch */
+#define CROWD	     32000 /* sockets whose memory is weighed */
+#define WEIGHINGS    3
+#define STORAGE_HEAD 72 /* bytes of an sk_storage element beside its value (kernel.md 5) */
+
+static const struct row connect_row = {
+	.name = "connect-accept",
+	.unit = "us",
+	.against = "the same without any program attached",
+	.method =
+		"socket + connect + accept on loopback, median of batches of 25, attached and detached in turn",
+	.kind = BUDGET_RATIO_MAX,
+	.budget = 1.06,
+};
+
+static const struct row life_row = {
+	.name = "connect-accept-close",
+	.unit = "us",
+	.against = "the same without any program attached",
+	.method = "as connect-accept, with both ends closed again",
+	.kind = BUDGET_RATIO_MAX,
+	.budget = 1.06,
+};
+
+static const struct row memory_row = {
+	.name = "memory-socket",
+	.unit = "B",
+	.against = "the elements as declared: 72 B and the value, for each of three maps",
+	.method =
+		"growth of Slab and Percpu in /proc/meminfo over 32000 connected sockets, with programs less without",
+	.kind = BUDGET_VALUE_MAX,
+	.budget = 1024,
+};
+
+/* ---- the kernel side, on and off ---- */
+
+static const struct policy_image *image;
+
+static int image_make(const struct host *h)
+{
+	char config[300], error[512] = "";
+	struct policy_source source = { .config_dir = config, .any_owner = true };
+	void *bytes;
+	size_t size;
+
+	snprintf(config, sizeof(config), "%s/etc", h->dir);
+	if (policy_compile(&source, &bytes, &size, error, sizeof(error)) < 0) {
+		report_note("policy: %s", error);
+		return -1;
+	}
+	image = bytes;
+	return 0;
+}
+
+static int attach(const struct host *h, struct kern **ret)
+{
+	struct kern_options o = { .level = CLEAT_LEVEL_REDUCED };
+	char error[1024] = "", cgroup[256];
+	struct kern *k;
+
+	snprintf(cgroup, sizeof(cgroup), "%.*s", (int)strlen(h->inside) - 2, h->inside);
+	o.cgroup = cgroup;
+	if (kern_open(&o, &k, error, sizeof(error)) < 0) {
+		report_note("kernel: %s", error);
+		return -1;
+	}
+	if (kern_attach(k, error, sizeof(error)) < 0 ||
+	    kern_policy_set(k, image, error, sizeof(error)) < 0) {
+		report_note("kernel: %s", error);
+		kern_close(k);
+		return -1;
+	}
+	*ret = k;
+	return 0;
+}
+
+/* ---- time ---- */
+
+struct times {
+	struct series opened, life;
+};
+
+static int batches(int listener, struct times *t)
+{
+	struct pair pairs[BATCH];
+
+	for (unsigned i = 0; i < BATCHES; i++) {
+		uint64_t start = wall_ns(), opened;
+
+		for (unsigned j = 0; j < BATCH; j++)
+			if (tcp_pair(listener, &pairs[j]) < 0)
+				return -1;
+		opened = wall_ns();
+		for (unsigned j = 0; j < BATCH; j++)
+			tcp_pair_close(&pairs[j]);
+		series_add(&t->opened, (double)(opened - start) / BATCH / 1000);
+		series_add(&t->life, (double)(wall_ns() - start) / BATCH / 1000);
+	}
+	return 0;
+}
+
+/* A listener of its own each time: one that was born before the programs has no tag to clone. */
+static int round_of(struct times *t)
+{
+	int listener = tcp_listen(0x7f000001);
+	int err = listener < 0 ? -1 : batches(listener, t);
+
+	if (listener >= 0)
+		close(listener);
+	return err;
+}
+
+static void note(const char *what, const struct series *s)
+{
+	char text[128];
+
+	report_note("%-44s us: %s", what, series_text(s, text, sizeof(text)));
+}
+
+static int times(const struct host *h)
+{
+	static struct times with, without, warm;
+	struct row opened = connect_row, life = life_row;
+	int err = round_of(&warm);
+
+	for (unsigned i = 0; i < ROUNDS && err == 0; i++) {
+		struct kern *k;
+
+		err = attach(h, &k);
+		if (err < 0)
+			break;
+		err = round_of(&with);
+		kern_close(k);
+		if (err == 0)
+			err = round_of(&without);
+	}
+	if (err < 0)
+		return -1;
+	note("socket + connect + accept, with programs", &with.opened);
+	note("socket + connect + accept, without", &without.opened);
+	note("and close, with programs", &with.life);
+	note("and close, without", &without.life);
+	opened.value = series_median(&with.opened);
+	opened.baseline = series_median(&without.opened);
+	life.value = series_median(&with.life);
+	life.baseline = series_median(&without.life);
+	report_row(&opened);
+	report_row(&life);
+	return 0;
+}
+
+/* ---- memory ---- */
+
+static double kernel_bytes(void)
+{
+	owned_file FILE *f = fopen("/proc/meminfo", "re");
+	unsigned long kb;
+	char line[256];
+	double sum = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Slab: %lu", &kb) == 1 || sscanf(line, "Percpu: %lu", &kb) == 1)
+			sum += 1024.0 * (double)kb;
+	return sum;
+}
+
+/* Bytes of kernel memory a socket of a crowd. */
+static int weigh(double *ret)
+{
+	double before = kernel_bytes();
+	struct crowd c;
+
+	if (crowd_gather(CROWD, &c) < 0)
+		return -1;
+	*ret = (kernel_bytes() - before) / c.sockets;
+	crowd_dismiss(&c);
+	return 0;
+}
+
+static int memory(const struct host *h)
+{
+	static struct series with, without;
+	struct row r = memory_row;
+	double bytes;
+	char text[128];
+	int err = weigh(&bytes); /* what the first crowd leaves in caches is there afterwards */
+
+	for (unsigned i = 0; i < WEIGHINGS && err == 0; i++) {
+		struct kern *k;
+
+		err = weigh(&bytes);
+		series_add(&without, bytes);
+		if (err == 0)
+			err = attach(h, &k);
+		if (err < 0)
+			break;
+		err = weigh(&bytes);
+		series_add(&with, bytes);
+		kern_close(k);
+	}
+	if (err < 0)
+		return -1;
+	report_note("kernel memory of a socket, with programs      B: %s",
+		    series_text(&with, text, sizeof(text)));
+	report_note("kernel memory of a socket, without            B: %s",
+		    series_text(&without, text, sizeof(text)));
+	r.value = series_median(&with) - series_median(&without);
+	r.baseline = 3 * STORAGE_HEAD + sizeof(struct cleat_tag) + sizeof(struct cleat_seq) +
+		     sizeof(struct cleat_window);
+	report_row(&r);
+	return 0;
+}
+
+void part_connect(const struct bench *b)
+{
+	struct host h;
+
+	if (host_write(b, "connect", 10, 1, &h) < 0 || image_make(&h) < 0 || host_enter(&h) < 0) {
+		report_missing(&connect_row, "no policy image");
+		report_missing(&life_row, "no policy image");
+		report_missing(&memory_row, "no policy image");
+		return;
+	}
+	if (times(&h) < 0) {
+		report_missing(&connect_row, "the kernel side did not load");
+		report_missing(&life_row, "the kernel side did not load");
+	}
+	if (memory(&h) < 0)
+		report_missing(&memory_row, "the kernel side did not load, or no crowd");
+}

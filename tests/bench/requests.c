@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * sign and verify through a daemon of our own, with 10 workloads and one key: CPU of the room per request when it is
+ * never idle; the time of one request at a time; and a whole connection against a TLS handshake.
+ */
+#include "bench.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#define BLOCKS	     30
+#define BATCH	     400 /* requests of a block */
+#define BARE_SIGN    400
+#define BARE_VERIFY  200
+#define ALONE_BLOCKS 20
+#define ALONE	     150
+#define WHOLE_BLOCKS 16
+#define WHOLE	     40
+
+static const struct row verify_row = {
+	.name = "verify",
+	.unit = "op/s",
+	.against = "EVP_PKEY_verify of P-256, one prepared context, as openssl speed does it",
+	.method = "CPU of the check room per verify, 8 clients with one request under way each",
+	.kind = BUDGET_RATIO_MIN,
+	.budget = 0.85,
+};
+
+static const struct row sign_row = {
+	.name = "sign",
+	.unit = "op/s",
+	.against = "EVP_PKEY_sign of P-256, one prepared context, as openssl speed does it",
+	.method = "CPU of the sign room per sign, 8 clients with one request under way each",
+	.kind = BUDGET_RATIO_MIN,
+	.budget = 0.6,
+};
+
+static const struct row alone_row = {
+	.name = "sign-alone",
+	.unit = "us",
+	.against =
+		"another process that answers 64 bytes and a descriptor after one bare signature",
+	.method = "median of single requests on one API connection, in turn with the other",
+	.kind = BUDGET_RATIO_MAX,
+	.budget = 1.5,
+};
+
+static const struct row whole_row = {
+	.name = "connection",
+	.unit = "us",
+	.against = "connect, accept, mutual TLS 1.3 handshake (P-256, one authority), close: CPU",
+	.method = "connect, accept, sign, send, verify, close: CPU of both ends and both rooms",
+	.kind = BUDGET_RATIO_MAX,
+	.budget = 0.25,
+};
+
+static struct token tokens[BATCH];
+
+/* ---- saturated ---- */
+
+struct saturated {
+	struct series sign, verify; /* CPU of the room, us */
+	struct series sign_wall, verify_wall;
+	struct series bare_sign, bare_verify;
+};
+
+static int block(const struct host *h, struct saturated *s)
+{
+	uint64_t cpu = cpu_of_ns(h->sign_room), wall = wall_ns();
+
+	if (ask_sign_many(h, tokens, BATCH) < 0)
+		return -1;
+	series_add(&s->sign, (double)(cpu_of_ns(h->sign_room) - cpu) / BATCH / 1000);
+	series_add(&s->sign_wall, (double)(wall_ns() - wall) / BATCH / 1000);
+	series_add(&s->bare_sign, bare_sign_ns(BARE_SIGN) / 1000);
+
+	cpu = cpu_of_ns(h->check_room);
+	wall = wall_ns();
+	if (ask_verify_many(h, tokens, BATCH) < 0)
+		return -1;
+	series_add(&s->verify, (double)(cpu_of_ns(h->check_room) - cpu) / BATCH / 1000);
+	series_add(&s->verify_wall, (double)(wall_ns() - wall) / BATCH / 1000);
+	series_add(&s->bare_verify, bare_verify_ns(BARE_VERIFY) / 1000);
+	return 0;
+}
+
+static void note(const char *what, const struct series *s)
+{
+	char text[128];
+
+	report_note("%-44s us: %s", what, series_text(s, text, sizeof(text)));
+}
+
+static void rates(const struct row *shape, const struct series *room, const struct series *bare)
+{
+	struct row r = *shape;
+
+	r.value = 1e6 / series_median(room);
+	r.baseline = 1e6 / series_median(bare);
+	report_row(&r);
+}
+
+static int saturated(const struct host *h)
+{
+	static struct saturated s;
+	double sign, verify;
+
+	for (unsigned i = 0; i < BLOCKS; i++)
+		if (block(h, &s) < 0)
+			return -1;
+	note("CPU of the sign room per sign", &s.sign);
+	note("  wall time between answers", &s.sign_wall);
+	note("bare P-256 sign", &s.bare_sign);
+	note("CPU of the check room per verify", &s.verify);
+	note("  wall time between answers", &s.verify_wall);
+	note("bare P-256 verify", &s.bare_verify);
+	if (bare_openssl_speed(&sign, &verify) == 0)
+		report_note("openssl speed says: %.1f us a sign, %.1f us a verify", 1e6 / sign,
+			    1e6 / verify);
+	rates(&verify_row, &s.verify, &s.bare_verify);
+	rates(&sign_row, &s.sign, &s.bare_sign);
+	return 0;
+}
+
+/* ---- one at a time ---- */
+
+static int alone(const struct host *h)
+{
+	static struct series ours, bare;
+	struct row r = alone_row;
+	struct echo e;
+	int err = echo_start(&e);
+
+	for (unsigned i = 0; i < ALONE_BLOCKS && err == 0; i++) {
+		for (unsigned j = 0; j < ALONE && err == 0; j++) {
+			uint64_t start = wall_ns();
+
+			err = ask_sign(h->sign[0], h->pairs[0].client, tokens);
+			series_add(&ours, (double)(wall_ns() - start) / 1000);
+		}
+		for (unsigned j = 0; j < ALONE && err == 0; j++) {
+			uint64_t start = wall_ns();
+
+			err = echo_ask(&e, h->pairs[0].client);
+			series_add(&bare, (double)(wall_ns() - start) / 1000);
+		}
+	}
+	echo_stop(&e);
+	if (err < 0)
+		return -1;
+	note("one sign at a time", &ours);
+	note("bare signature behind a round trip", &bare);
+	r.value = series_median(&ours);
+	r.baseline = series_median(&bare);
+	report_row(&r);
+	return 0;
+}
+
+/* ---- a whole connection ---- */
+
+static uint64_t cpu_with_rooms(const struct host *h)
+{
+	return cpu_all_ns() + cpu_of_ns(h->sign_room) + cpu_of_ns(h->check_room);
+}
+
+static int whole_cleat(const struct host *h)
+{
+	struct token t, got;
+	struct pair p;
+	int err;
+
+	if (tcp_pair(h->listener, &p) < 0)
+		return -1;
+	err = ask_sign(h->sign[0], p.client, &t);
+	if (err == 0) {
+		ssize_t len = (ssize_t)(t.wit_len + t.wpt_len);
+
+		got.wit_len = t.wit_len;
+		got.wpt_len = t.wpt_len;
+		if (send(p.client, t.text, (size_t)len, 0) != len ||
+		    recv(p.server, got.text, (size_t)len, MSG_WAITALL) != len)
+			err = -1;
+	}
+	if (err == 0)
+		err = ask_verify(h->check[0], p.server, &got);
+	tcp_pair_close(&p);
+	return err;
+}
+
+static int whole_tls(const struct host *h)
+{
+	struct pair p;
+	int err;
+
+	if (tcp_pair(h->listener, &p) < 0)
+		return -1;
+	err = tls_handshake(&p);
+	tcp_pair_close(&p);
+	return err;
+}
+
+static int whole(const struct host *h)
+{
+	static struct series ours, tls;
+	struct row r = whole_row;
+
+	if (tls_open() < 0)
+		return -1;
+	for (unsigned i = 0; i < WHOLE_BLOCKS; i++) {
+		uint64_t start = cpu_with_rooms(h);
+
+		for (unsigned j = 0; j < WHOLE; j++)
+			if (whole_cleat(h) < 0)
+				return -1;
+		series_add(&ours, (double)(cpu_with_rooms(h) - start) / WHOLE / 1000);
+		start = cpu_all_ns();
+		for (unsigned j = 0; j < WHOLE; j++)
+			if (whole_tls(h) < 0)
+				return -1;
+		series_add(&tls, (double)(cpu_all_ns() - start) / WHOLE / 1000);
+	}
+	note("CPU of a connection with an assertion", &ours);
+	note("CPU of a connection with mutual TLS 1.3", &tls);
+	r.value = series_median(&ours);
+	r.baseline = series_median(&tls);
+	report_row(&r);
+	return 0;
+}
+
+void part_requests(const struct bench *b)
+{
+	struct host h;
+
+	if (host_write(b, "requests", 10, 1, &h) < 0 || host_start(b, &h) < 0) {
+		const struct row *const all[] = { &verify_row, &sign_row, &alone_row, &whole_row };
+
+		for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+			report_missing(all[i], "the daemon did not start");
+		host_stop(&h);
+		return;
+	}
+	if (saturated(&h) < 0) {
+		report_missing(&verify_row, "a request was refused");
+		report_missing(&sign_row, "a request was refused");
+	}
+	if (alone(&h) < 0)
+		report_missing(&alone_row, "a request was refused");
+	if (whole(&h) < 0)
+		report_missing(&whole_row, "a request was refused, or a handshake failed");
+	host_stop(&h);
+}
