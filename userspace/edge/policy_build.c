@@ -265,7 +265,7 @@ static int names_resolve(struct build *b)
 
 	for (size_t i = 0; r == 0 && i < d->workload_count; i++)
 		if (d->workloads[i].accepted_by)
-			r = resolve(b, d->workloads[i].accepted_by, &d->workloads[i].at,
+			r = resolve(b, d->workloads[i].accepted_by, &d->workloads[i].accepted_by_at,
 				    &d->workloads[i].accepted_by_label);
 	for (size_t i = 0; r == 0 && i < d->call_count; i++)
 		r = resolve(b, d->calls[i].from, &d->calls[i].at, &d->calls[i].from_label);

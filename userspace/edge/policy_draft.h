@@ -36,6 +36,7 @@ struct draft_workload {
 	uint32_t accepted_by_label;
 	uint32_t place_number;
 	struct place_in_file at;
+	struct place_in_file accepted_by_at;
 };
 
 struct draft_call {

@@ -13,14 +13,18 @@ struct policy_source {
 	const char *config_dir; /* cleat.yaml, policies.d/ *.yaml, trust/ *.json */
 	const char *state_dir;	/* trust/<td>.sequence: the highest spiffe_sequence seen; NULL: not checked */
 	const void *previous;	/* image of the generation before (labels, places, tombstones), or NULL */
-	bool any_owner;		/* do not demand root-owned files (tools, tests) */
+	bool any_owner;		/* do not demand root-owned files and directories (tools, tests) */
 };
 
 /* Compiles everything below the source into a fresh image (malloc), or one line "file:line:column: what
- * is wrong and what to do" in @error and -EBADMSG. The generation is previous + 1. */
+ * is wrong and what to do" in @error and -EBADMSG (any other failure leaves a line there too). The
+ * generation is previous + 1; @previous must have passed policy_check(). */
 int policy_compile(const struct policy_source *source, void **ret_image, size_t *ret_size,
 		   char *error, size_t error_cap);
-/* Canonical YAML of the image: parses again to the same policy. */
+/* Keeps the highest spiffe_sequence of each bundle below state_dir/trust, so that none goes back after a
+ * restart. Called by who may write there, before the image is used. */
+int policy_sequences_store(const struct policy_image *p, const char *state_dir);
+/* Canonical YAML of the image (the files, not the bundles): parses again to the same policy. */
 int policy_print(const struct policy_image *p, FILE *to);
 
 /* For tests and the vectors: an image from one bundle and generous rules: any subject of its scopes

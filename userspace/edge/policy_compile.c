@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A generation, from all the files of a configuration: cleat.yaml, policies.d in name order, one bundle per
+ * trust domain. All of it or nothing: the first thing that is wrong ends the reading with its place.
+ */
+#include "edge/policy_yaml.h"
+
+#include "base/bytes.h"
+#include "base/cleanup.h"
+#include "base/file.h"
+#include "base/twin.h"
+#include "edge/policy_draft.h"
+#include "edge/policy_files.h"
+#include "edge/policy_read.h"
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define BUNDLE_BYTES_MAX (16u << 20)
+#define DROP_INS	 "policies.d"
+#define TRUST		 "trust"
+
+struct compiling {
+	struct draft *d;
+	const struct policy_source *source;
+};
+
+static int complain(struct compiling *c, const char *file, const char *what)
+{
+	const struct place_in_file at = { .file = file, .line = 1, .column = 1 };
+
+	draft_complain(c->d, &at, "%s", what);
+	return -EBADMSG;
+}
+
+/* ---- policy files ---- */
+
+static int file_compile(struct compiling *c, enum policy_file_kind kind, int dirfd,
+			const char *base, const char *name)
+{
+	const char *shown = files_path(c->d, c->source->config_dir, name);
+	owned_mem char *bytes = NULL;
+	struct tree_error error;
+	struct tree_node *root;
+	size_t len;
+	int err = files_read(c->d, dirfd, base, shown, TREE_BYTES_MAX, c->source->any_owner, &bytes,
+			     &len);
+
+	if (err == -ENOENT)
+		return complain(c, shown,
+				"not there: write one (an example is in cleat.policy(5)), "
+				"or name another directory");
+	if (err < 0)
+		return err;
+	err = tree_parse(&c->d->arena, bytes, len, &root, &error);
+	if (err == -EBADMSG) {
+		const struct place_in_file at = { shown, name, error.line, error.column };
+
+		return draft_complain(c->d, &at, "%s", error.what);
+	}
+	return err < 0 ? err : policy_read(c->d, kind, shown, name, root);
+}
+
+/* "x.yml" would be left aside in silence: what is not read must not look as if it were. */
+static int drop_ins_check(struct compiling *c, int dirfd)
+{
+	const char **names;
+	size_t count;
+	int err = files_list(c->d, dirfd, ".yml", &names, &count);
+
+	if (err == 0 && count > 0)
+		return complain(c,
+				files_path(c->d, c->source->config_dir,
+					   files_path(c->d, DROP_INS, names[0])),
+				"would not be read: rename it to end in .yaml");
+	return err;
+}
+
+static int drop_ins_compile(struct compiling *c, int config)
+{
+	owned_fd int dir = -1;
+	const char **names;
+	size_t count;
+	int err = files_open_dir(c->d, config, DROP_INS,
+				 files_path(c->d, c->source->config_dir, DROP_INS),
+				 c->source->any_owner, &dir);
+
+	if (err == -ENOENT)
+		return 0;
+	if (err == 0)
+		err = drop_ins_check(c, dir);
+	if (err == 0)
+		err = files_list(c->d, dir, ".yaml", &names, &count);
+	for (size_t i = 0; err == 0 && i < count; i++)
+		err = file_compile(c, POLICY_FILE_DROP_IN, dir, names[i],
+				   files_path(c->d, DROP_INS, names[i]));
+	return err;
+}
+
+/* ---- bundles ---- */
+
+/* 0: none was seen yet. */
+static int sequence_seen(struct compiling *c, const char *trust_domain, uint64_t *ret)
+{
+	const struct policy_image *before = c->source->previous;
+	const struct policy_domain *was =
+		before ? policy_domain(before, trust_domain, strlen(trust_domain)) : NULL;
+	owned_mem char *text = NULL;
+	char path[4096];
+	size_t len;
+	int err;
+
+	*ret = was ? (uint64_t)was->sequence_hi << 32 | was->sequence_lo : 0;
+	if (!c->source->state_dir)
+		return 0;
+	snprintf(path, sizeof(path), "%s/trust/%s.sequence", c->source->state_dir, trust_domain);
+	err = file_read(AT_FDCWD, path, 64, c->source->any_owner ? FILE_ANY : FILE_ROOT_OWNED,
+			&text, &len);
+	if (err == -ENOENT)
+		return 0;
+	if (err == 0) {
+		uint64_t kept_number;
+
+		if (len > 0 && text[len - 1] == '\n' &&
+		    decimal_parse(text, len - 1, UINT64_MAX, &kept_number) == 0) {
+			*ret = kept_number > *ret ? kept_number : *ret;
+			return 0;
+		}
+	}
+	return complain(
+		c, arena_text(&c->d->arena, path, strlen(path)),
+		"unreadable: it keeps the highest spiffe_sequence that was seen; put it "
+		"right, or remove it if the bundle that is there is known to be the newest");
+}
+
+static int sequence_check(struct compiling *c, const char *shown, const struct bundle *b)
+{
+	const struct place_in_file at = { .file = shown, .line = 1, .column = 1 };
+	uint64_t seen;
+	int err = sequence_seen(c, b->trust_domain, &seen);
+
+	if (err < 0)
+		return err;
+	if (kept(bundle_sequence) && b->sequence < seen)
+		return draft_complain(
+			c->d, &at,
+			"spiffe_sequence %llu went back: %llu was seen already; put the "
+			"newer bundle here",
+			(unsigned long long)b->sequence, (unsigned long long)seen);
+	return 0;
+}
+
+static int bundle_compile(struct compiling *c, int dirfd, const char *base)
+{
+	const char *shown = files_path(c->d, c->source->config_dir, files_path(c->d, TRUST, base));
+	size_t name_len = strlen(base) - strlen(".json");
+	char name[SPIFFE_TRUST_DOMAIN_MAX + 1], why[512] = "";
+	owned_mem char *bytes = NULL;
+	struct bundle **b;
+	size_t len;
+	int err;
+
+	if (!spiffe_trust_domain_valid(base, name_len))
+		return complain(c, shown, "no bundle's name: it is <trust domain>.json");
+	memcpy(name, base, name_len);
+	name[name_len] = '\0';
+	err = files_read(c->d, dirfd, base, shown, BUNDLE_BYTES_MAX, c->source->any_owner, &bytes,
+			 &len);
+	if (err == -ENOENT)
+		return complain(c, shown, "went away while it was to be read");
+	if (err < 0)
+		return err;
+	b = draft_more(&c->d->bundles, &c->d->bundle_count, &c->d->bundle_cap, sizeof(*b));
+	if (!b)
+		return -ENOMEM;
+	err = bundle_parse(name, bytes, len, b, why, sizeof(why));
+	if (err == -EBADMSG) {
+		snprintf(c->d->error, c->d->error_cap, "%s:%s%s", shown,
+			 isdigit((unsigned char)why[0]) ? "" : "1:1: ", why);
+		return err;
+	}
+	return err < 0 ? err : sequence_check(c, shown, *b);
+}
+
+static bool has_bundle(const struct draft *d, const char *trust_domain)
+{
+	for (size_t i = 0; i < d->bundle_count; i++)
+		if (strcmp(d->bundles[i]->trust_domain, trust_domain) == 0)
+			return true;
+	return false;
+}
+
+/* That a bundle of a foreign domain is missing is no mistake: removing it is how its hosts are refused at once,
+ * whatever rules name them. */
+static int bundles_compile(struct compiling *c, int config)
+{
+	owned_fd int dir = -1;
+	const char **names;
+	size_t count = 0;
+	char own[SPIFFE_TRUST_DOMAIN_MAX + 16];
+	const char *shown = files_path(c->d, c->source->config_dir, TRUST);
+	int err = files_open_dir(c->d, config, TRUST, shown, c->source->any_owner, &dir);
+
+	if (err == 0)
+		err = files_list(c->d, dir, ".json", &names, &count);
+	for (size_t i = 0; err == 0 && i < count; i++)
+		err = bundle_compile(c, dir, names[i]);
+	if (err < 0 && err != -ENOENT)
+		return err;
+	if (has_bundle(c->d, c->d->trust_domain))
+		return 0;
+	snprintf(own, sizeof(own), "%s.json", c->d->trust_domain);
+	return complain(c, files_path(c->d, shown, own),
+			"not there, and without it nobody is known: make each host's entry with "
+			"\"cleatctl host init\" and put it in with \"cleatctl trust add\"");
+}
+
+/* ---- all of it ---- */
+
+static int compile(struct compiling *c)
+{
+	owned_fd int config = -1;
+	int err = files_open_dir(c->d, AT_FDCWD, c->source->config_dir, c->source->config_dir,
+				 c->source->any_owner, &config);
+
+	if (err == -ENOENT)
+		return complain(c, c->source->config_dir, "not there: make it, or name another");
+	if (err == 0)
+		err = file_compile(c, POLICY_FILE_MAIN, config, "cleat.yaml", "cleat.yaml");
+	if (err == 0)
+		err = drop_ins_compile(c, config);
+	if (err == 0)
+		err = bundles_compile(c, config);
+	return err;
+}
+
+int policy_compile(const struct policy_source *source, void **ret_image, size_t *ret_size,
+		   char *error, size_t error_cap)
+{
+	owned(draft_drop) struct draft d = { .leeway_s = LEEWAY_S,
+					     .est_tolerance_ms = EST_TOLERANCE_MS,
+					     .error = error,
+					     .error_cap = error_cap };
+	struct compiling c = { &d, source };
+	owned_mem void *image = NULL;
+	size_t size;
+	int err;
+
+	if (error_cap)
+		error[0] = '\0';
+	err = compile(&c);
+	if (err == 0)
+		err = draft_build(&d, source->previous, &image, &size);
+	if (err == 0)
+		err = policy_check(image, size); /* what we make passes where it is received */
+	if (err == 0) {
+		*ret_image = take_ptr(image);
+		*ret_size = size;
+	} else if (error_cap && !error[0]) {
+		snprintf(error, error_cap, "%s:1:1: %s", source->config_dir, strerror(-err));
+	}
+	return err;
+}
+
+static int sequence_store(const char *dir, const char *trust_domain, uint64_t sequence)
+{
+	owned_mem char *text = NULL;
+	char path[4096], line[32];
+	uint64_t was = 0;
+	size_t len;
+	int err;
+
+	if (snprintf(path, sizeof(path), "%s/%s.sequence", dir, trust_domain) >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	err = file_read(AT_FDCWD, path, 64, FILE_ANY, &text, &len);
+	if (err == 0 && len > 0 && decimal_parse(text, len - 1, UINT64_MAX, &was) == 0 &&
+	    was >= sequence)
+		return 0;
+	len = (size_t)snprintf(line, sizeof(line), "%llu\n", (unsigned long long)sequence);
+	return file_write(AT_FDCWD, path, line, len, 0600);
+}
+
+int policy_sequences_store(const struct policy_image *p, const char *state_dir)
+{
+	const struct policy_domain *domains = policy_at(p, &p->domains);
+	char dir[4096];
+	int err;
+
+	if (snprintf(dir, sizeof(dir), "%s/trust", state_dir) >= (int)sizeof(dir))
+		return -ENAMETOOLONG;
+	err = dir_make(dir, 0700);
+	for (uint32_t i = 0; err == 0 && i < p->domains.count; i++)
+		err = sequence_store(dir, policy_string(p, domains[i].name),
+				     (uint64_t)domains[i].sequence_hi << 32 |
+					     domains[i].sequence_lo);
+	return err;
+}
