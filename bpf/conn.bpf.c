@@ -99,7 +99,7 @@ int BPF_PROG(cleat_clone, struct sock *newsk, const struct request_sock *req)
 		return 0;
 	if (netns_is_foreign(newsk->__sk_common.skc_net.net))
 		flags |= CLEAT_TAG_NETNS_FOREIGN;
-	tag = tag_make(newsk);
+	tag = tag_make_child(newsk);
 	if (!tag)
 		return 0;
 	tag_child(tag, bpf_get_socket_cookie(newsk), flags);

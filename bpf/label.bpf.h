@@ -45,43 +45,51 @@ static __always_inline bool rule_fits(const struct cleat_rule *r, const struct i
 	return true;
 }
 
-static __always_inline bool place_label(__u32 gen, __u32 place, const struct ids *ids,
-					struct cleat_rule *ret)
+struct slots {
+	struct cleat_rule_key key;
+	struct ids ids;
+	struct cleat_rule found;
+};
+
+/* One slot of a place; 1 ends the loop: it fits, or it was the last. */
+static long slot_try(__u32 slot, struct slots *s)
 {
-	struct cleat_rule_key key = { .gen = gen, .place = place };
+	const struct cleat_rule *r;
 
-	for (int slot = 0; slot < CLEAT_RULES_MAX; slot++) {
-		const struct cleat_rule *r;
-
-		key.slot = slot;
-		r = bpf_map_lookup_elem(&cleat_rules, &key);
-		if (!r)
-			return false;
-		if (rule_fits(r, ids)) {
-			*ret = *r;
-			return true;
-		}
-	}
-	return false;
+	s->key.slot = slot;
+	r = bpf_map_lookup_elem(&cleat_rules, &s->key);
+	if (!r)
+		return 1;
+	if (!rule_fits(r, &s->ids))
+		return 0;
+	s->found = *r;
+	return 1;
 }
 
-/* The rule that names the task under policy @gen; all zero where none does. */
+/* The rule that names the task under policy @gen; all zero where none does. The slots are a bpf_loop
+ * because the verifier would walk a loop in a loop thousands of times. */
 static __always_inline void label_of(struct cgroup *cgrp, const struct ids *ids, __u32 gen,
 				     struct cleat_rule *ret)
 {
-	__builtin_memset(ret, 0, sizeof(*ret));
+	struct slots s = { .key = { .gen = gen }, .ids = *ids };
+
 	for (int level = 0; level < CLEAT_ANCESTORS; level++) {
 		__u64 id = cgrp->kn->id;
 		const struct cleat_cgroup *named = bpf_map_lookup_elem(&cleat_cgroups, &id);
 		struct cgroup_subsys_state *parent;
 
-		if (named && place_label(gen, named->place, ids, ret))
-			return;
+		if (named) {
+			s.key.place = named->place;
+			bpf_loop(CLEAT_RULES_MAX, slot_try, &s, 0);
+			if (s.found.label)
+				break;
+		}
 		parent = cgrp->self.parent;
 		if (!parent)
-			return;
+			break;
 		cgrp = parent->cgroup;
 	}
+	*ret = s.found;
 }
 
 #endif

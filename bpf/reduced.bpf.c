@@ -96,9 +96,10 @@ static __always_inline void child(struct cleat_tag *tag, struct bpf_sock *sk, __
 	__u32 flags = tag->flags & CLEAT_TAG_NETNS_FOREIGN;
 	const struct sock_common *c = &((const struct sock *)tp)->__sk_common;
 
-	tag_child(tag, cookie, flags);
-	if (!tag_make(sk)) /* the clone has no counter and no window of its own yet */
+	tag = tag_make_child(sk); /* the clone has no counter and no window of its own yet */
+	if (!tag)
 		return;
+	tag_child(tag, cookie, flags);
 	tag->owner = owner;
 	tag->proc = proc;
 	tag->cgroup_id = cgroup_id;

@@ -36,20 +36,28 @@ static __always_inline void tag_own(struct cleat_tag *tag, const struct actor *a
 	tag->policy_gen = a->policy_gen;
 }
 
-/* Storage of a fresh socket: all three or none. @sk is whatever the program type calls a socket. */
+/* Storage of a fresh socket: all three, or no tag is handed out. @sk is whatever the program type calls a
+ * socket. The tag comes last, for not every program type can take it back. */
 static __always_inline struct cleat_tag *tag_make(void *sk)
 {
-	struct cleat_tag *tag = bpf_sk_storage_get(&cleat_tags, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	struct cleat_tag *tag = NULL;
 
-	if (tag && bpf_sk_storage_get(&cleat_seq, sk, 0, BPF_SK_STORAGE_GET_F_CREATE) &&
-	    bpf_sk_storage_get(&cleat_window, sk, 0, BPF_SK_STORAGE_GET_F_CREATE)) {
-		count(CLEAT_COUNT_TAGGED);
-		return tag;
-	}
-	if (tag)
+	if (bpf_sk_storage_get(&cleat_seq, sk, 0, BPF_SK_STORAGE_GET_F_CREATE) &&
+	    bpf_sk_storage_get(&cleat_window, sk, 0, BPF_SK_STORAGE_GET_F_CREATE))
+		tag = bpf_sk_storage_get(&cleat_tags, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	count(tag ? CLEAT_COUNT_TAGGED : CLEAT_COUNT_UNTAGGED);
+	return tag;
+}
+
+/* The same for a child, which may have a clone of its listener's tag already: without the other two
+ * that goes, too. */
+static __always_inline struct cleat_tag *tag_make_child(void *sk)
+{
+	struct cleat_tag *tag = tag_make(sk);
+
+	if (!tag)
 		bpf_sk_storage_delete(&cleat_tags, sk);
-	count(CLEAT_COUNT_UNTAGGED);
-	return NULL;
+	return tag;
 }
 
 static __always_inline void tag_born(struct cleat_tag *tag, const struct actor *a, __u64 netns,

@@ -30,6 +30,10 @@ DEFINE_OWNER(kern_owned, struct kern, kern_close)
  * generation; the generation before is erased afterwards. On failure the old one stays in force. */
 int kern_policy_set(struct kern *k, const struct policy_image *p, char *error, size_t error_cap);
 
+/* Gives cgroups that policy names and that were made since their place. Level reduced only: at level full the kernel
+ * side did it when they were made. */
+int kern_rescan(struct kern *k, const struct policy_image *p);
+
 /* Marks a listening API socket (enum cleat_door), and a process as a room (by pidfd). */
 int kern_door_set(struct kern *k, int listen_fd, uint32_t door);
 int kern_room_set(struct kern *k, int pidfd);

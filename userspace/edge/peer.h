@@ -8,6 +8,8 @@
 
 #include "../bpf/abi.h"
 #include "model/reason.h"
+#include <stdbool.h>
+#include <stddef.h>
 
 /* REASON_OK: an inet or inet6 SOCK_STREAM IPPROTO_TCP socket in ESTABLISHED or CLOSE_WAIT, with its cookie. NOT_TCP,
  * UNSUPPORTED (MPTCP, SMC, SCTP), NOT_ESTABLISHED else. */

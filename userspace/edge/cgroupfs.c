@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The unified hierarchy in the file system. See cgroupfs.h. */
+#include "edge/cgroupfs.h"
+
+#include "base/cleanup.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#define CGROUP2_MAGIC 0x63677270
+#define DEPTH_MAX     64 /* deeper cgroups cannot be labelled (CLEAT_ANCESTORS), let alone be named */
+
+/* The octal escapes mountinfo uses for space, tab, newline and backslash. */
+static void unescape(char *s)
+{
+	char *to = s;
+
+	for (; *s; s++) {
+		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
+		    s[3] >= '0' && s[3] <= '7') {
+			*to++ = (char)((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
+			s += 3;
+		} else {
+			*to++ = *s;
+		}
+	}
+	*to = '\0';
+}
+
+/* id parent major:minor ROOT POINT options [tags...] - TYPE source superoptions */
+static bool line_is_unified(char *line, char **ret_point)
+{
+	char *type = strstr(line, " - "), *field[5], *rest = line;
+
+	if (!type || strncmp(type + 3, "cgroup2 ", 8) != 0)
+		return false;
+	for (unsigned i = 0; i < 5; i++) {
+		field[i] = strsep(&rest, " ");
+		if (!field[i] || !rest)
+			return false;
+	}
+	if (strcmp(field[3], "/") != 0)
+		return false; /* a part of it, or seen from inside a cgroup namespace */
+	unescape(field[4]);
+	*ret_point = field[4];
+	return true;
+}
+
+int cgroupfs_find(char *ret, size_t cap)
+{
+	owned_file FILE *f = fopen("/proc/self/mountinfo", "re");
+	owned_mem char *line = NULL;
+	size_t line_cap = 0;
+	char *point;
+
+	if (!f)
+		return -errno;
+	while (getline(&line, &line_cap, f) > 0) {
+		if (!line_is_unified(line, &point))
+			continue;
+		if (strlen(point) >= cap)
+			return -ENAMETOOLONG;
+		strcpy(ret, point);
+		return 0;
+	}
+	return -ENOENT;
+}
+
+int cgroupfs_id(int dirfd, const char *path, uint64_t *ret)
+{
+	union {
+		struct file_handle handle;
+		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} h;
+	int mount_id;
+
+	h.handle.handle_bytes = MAX_HANDLE_SZ;
+	if (name_to_handle_at(dirfd, path, &h.handle, &mount_id, path[0] ? 0 : AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (h.handle.handle_bytes != sizeof(*ret))
+		return -EINVAL;
+	memcpy(ret, h.handle.f_handle, sizeof(*ret));
+	return 0;
+}
+
+struct walk {
+	int (*each)(void *ctx, const char *path, uint64_t id);
+	void *ctx;
+	char path[4096]; /* of the directory the walk stands in, "" for the root */
+	size_t len;
+};
+
+static int visit(struct walk *w, int dirfd, unsigned depth);
+
+/* A child that vanishes meanwhile is no error: it is not there any more. */
+static int visit_child(struct walk *w, int dirfd, const char *name, unsigned depth)
+{
+	owned_fd int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	size_t was = w->len, n = strlen(name);
+	uint64_t id;
+	int err;
+
+	if (fd < 0)
+		return errno == ENOENT || errno == ENODEV ? 0 : -errno;
+	if (w->len + 1 + n >= sizeof(w->path))
+		return 0; /* too long to be named */
+	w->path[w->len] = '/';
+	memcpy(w->path + w->len + 1, name, n + 1);
+	w->len += 1 + n;
+	err = cgroupfs_id(fd, "", &id);
+	if (err == 0)
+		err = w->each(w->ctx, w->path, id);
+	if (err == 0 && depth < DEPTH_MAX)
+		err = visit(w, fd, depth + 1);
+	w->len = was;
+	w->path[was] = '\0';
+	return err == -ENOENT || err == -ENODEV ? 0 : err;
+}
+
+static void close_dir(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+static int visit(struct walk *w, int dirfd, unsigned depth)
+{
+	owned_fd int fd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
+	owned(close_dir) DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *e;
+
+	if (!d)
+		return -errno;
+	take_fd(&fd); /* d owns it now */
+	while ((errno = 0, e = readdir(d))) {
+		int err;
+
+		if (e->d_type != DT_DIR || strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		err = visit_child(w, dirfd, e->d_name, depth);
+		if (err < 0)
+			return err;
+	}
+	return -errno;
+}
+
+int cgroupfs_walk(const char *mount, int (*each)(void *ctx, const char *path, uint64_t id), void *ctx)
+{
+	owned_fd int fd = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct walk w = { .each = each, .ctx = ctx };
+	struct statfs fs;
+
+	if (fd < 0 || fstatfs(fd, &fs) < 0)
+		return -errno;
+	if (fs.f_type != CGROUP2_MAGIC)
+		return -EINVAL;
+	return visit(&w, fd, 1);
+}
