@@ -12,10 +12,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WIT_MAX	      8192 /* text of one WIT: two ids of 2048 in base64url, and the rest */
-#define CLAIMS_MAX    8192
-#define CLOCK_LOOK_NS (250 * 1000 * 1000ull) /* how old an answer of adjtimex(2) may be */
-#define NS_PER_S      1000000000ull
+#define WIT_MAX	   8192 /* text of one WIT: two ids of 2048 in base64url, and the rest */
+#define CLAIMS_MAX 8192
+#define NS_PER_S   1000000000ull
 
 struct identity {
 	struct sig_key *key; /* proof key */
@@ -33,8 +32,6 @@ struct sign_identities {
 	char kid[44];
 	struct identity **by_label;
 	uint32_t labels;
-	uint64_t clock_looked_ns;
-	bool clock_good;
 };
 
 /* ---- identities ---- */
@@ -208,17 +205,6 @@ static int identity_of(struct sign_identities *s, const struct policy_image *p,
 
 /* ---- one presentation ---- */
 
-static bool clock_good(struct sign_identities *s)
-{
-	uint64_t now = clock_mono_ns();
-
-	if (!s->clock_looked_ns || now - s->clock_looked_ns >= CLOCK_LOOK_NS) {
-		s->clock_good = clock_synchronised();
-		s->clock_looked_ns = now;
-	}
-	return s->clock_good;
-}
-
 /* A link-local address means something on one link of one host only: both ends must be this very address. */
 static bool link_local_between_hosts(const struct cleat_conn *c)
 {
@@ -329,7 +315,7 @@ enum reason sign(const struct policy_image *p, struct sign_identities *identitie
 		return reason;
 	if (link_local_between_hosts(&ret->on.tag.conn))
 		return REASON_LINK_LOCAL;
-	if (kept(sign_clock) && !(p->flags & POLICY_CLOCK_UNSYNC_OK) && !clock_good(identities))
+	if (kept(sign_clock) && !(p->flags & POLICY_CLOCK_UNSYNC_OK) && !clock_synchronised())
 		return REASON_CLOCK;
 
 	/* the audience is compared as bytes with its length: it has no NUL inside, and its own behind it */

@@ -143,6 +143,9 @@ static enum reason check_connection(struct verifying *s)
 		return REASON_WRONG_CONNECTION;
 	if (kept(role) && (wpt->role != s->ask->expect_role || on->tag.conn.role != own))
 		return REASON_WRONG_ROLE;
+	if (kept(verify_clock) && s->world->clock_unsynchronised &&
+	    !(s->p->flags & POLICY_CLOCK_UNSYNC_OK))
+		return REASON_CLOCK;
 	apart = wpt->est_ms > on->est_ms ? wpt->est_ms - on->est_ms : on->est_ms - wpt->est_ms;
 	if (kept(est) && apart > s->p->est_tolerance_ms)
 		return REASON_WRONG_TIME;
@@ -240,9 +243,25 @@ static enum reason check_proof(struct verifying *s)
 		return REASON_OTHER_TOKEN;
 	if (kept(oth) && wpt->has_oth)
 		return REASON_OTHER_TOKEN;
-	if (kept(nonce) && wpt->has_nonce)
-		return REASON_NONCE; /* this daemon issued none */
-	return REASON_OK;
+	return REASON_OK; /* nonce: this daemon issues none, so none is demanded (token.md 5) */
+}
+
+/* The twin that marks too early: a presentation is spent by whoever shows it first, with whatever socket. */
+static enum reason consume_first(struct verifying *s)
+{
+	enum reason r;
+
+	if (kept(consume_last))
+		return REASON_OK;
+	r = s->world->connection(s->world->ctx, &s->v.on);
+	if (r == REASON_OK)
+		r = jose_conn(&s->wpt_jose, &s->v.wpt);
+	if (r == REASON_OK)
+		memcpy(s->v.on.cb, s->v.wpt.cb, sizeof(s->v.on.cb));
+	if (r == REASON_OK)
+		r = s->world->consume(s->world->ctx, &s->v.on, s->v.wpt.role, s->v.wpt.seq,
+				      s->world->now_s + WPT_LIFE_MAX_S);
+	return r;
 }
 
 /* Step 16. */
@@ -270,6 +289,8 @@ static enum reason consume(struct verifying *s)
 	enum reason r =
 		s->world->consume(s->world->ctx, &s->v.on, s->v.wpt.role, s->v.wpt.seq, until);
 
+	if (!kept(consume_last) && r == REASON_REPLAYED)
+		return REASON_OK;
 	return kept(cb_memory) || r != REASON_OTHER_SOCKET ? r : REASON_OK;
 }
 
@@ -278,8 +299,8 @@ enum reason verify(const struct policy_image *p, struct verify_cache *cache,
 		   struct verify_verdict *ret)
 {
 	static enum reason (*const stages[])(struct verifying *) = {
-		check_form,	check_subject, check_audience, check_connection, check_times,
-		check_identity, check_proof,   check_policy,   consume,
+		check_form,  check_subject,  check_audience, consume_first, check_connection,
+		check_times, check_identity, check_proof,    check_policy,  consume,
 	};
 	struct verifying s = { .p = p, .cache = cache, .ask = ask, .world = world };
 	enum reason r =

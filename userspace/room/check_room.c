@@ -72,6 +72,7 @@ static enum reason decide(struct check_room *c, const struct door_call *call)
 	struct verify_world world = {
 		.ctx = c,
 		.now_s = (double)clock_real_ns() / 1e9,
+		.clock_unsynchronised = !clock_synchronised(),
 		.host = &c->front.host,
 		.connection = world_connection,
 		.cb_check = world_cb_check,
