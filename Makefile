@@ -162,6 +162,8 @@ POLICY_COMPILER := $(basename $(patsubst userspace/%,%,$(wildcard userspace/edge
 	base/arena base/bytes base/file
 TEST_policy_yaml := $(POLICY_COMPILER)
 TEST_audit      := edge/audit base/bytes base/clock model/reason
+TEST_channel    := room/channel
+TEST_door       := room/door room/loop room/reaper model/reason
 TEST_verify     := flow/verify flow/verify_cache model/window $(POLICY_COMPILER)
 UNITS   := $(sort $(basename $(notdir $(wildcard tests/unit/*.c))))
 UNIT_BIN := $(addprefix $(B)/unit/,$(UNITS))
@@ -189,14 +191,14 @@ $(B)/tests-bpf/smoke: $(call obj,$(wildcard $(SMOKE_SRC)))
 VECTORS ?= ../shared/vectors
 VECTOR_SRC := $(wildcard tests/vectors/*.c)
 VECTOR_BIN := $(patsubst tests/vectors/%.c,$(B)/tests/%,$(VECTOR_SRC))
-CODE_BELOW_ROOM := $(filter-out userspace/edge/kern.c,$(BASE) $(MODEL) $(EDGE)) userspace/flow/verify.c userspace/flow/verify_cache.c
+CODE_BELOW_ROOM := $(filter-out userspace/edge/kern%.c,$(BASE) $(MODEL) $(EDGE)) userspace/flow/verify.c userspace/flow/verify_cache.c
 
 $(B)/tests/%: $(B)/obj/tests/vectors/%.o $(call obj,$(CODE_BELOW_ROOM))
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_json) $(LIBS_yaml) $(LIBS_ssl)
 
-check-vectors: $(VECTOR_BIN) $(B)/cleatctl ## test vectors
+check-vectors: $(VECTOR_BIN) ## test vectors
 	$(Q)BUILD=$(B) VECTORS=$(VECTORS) tests/vectors/run
 
 # ---- fuzzing: libFuzzer over each parser, the corpus in the tree, ASan and UBSan on ------------------------------
