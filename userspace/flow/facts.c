@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Facts. See facts.h. Everything is asked of the kernel's maps by the two descriptors; nothing of the caller's words is
+ * in here. The first thing that does not hold is the reason, and nothing is written to the result before all did, but
+ * for the tag itself, which the audit line needs to say whose the socket is.
+ */
+#include "flow/facts.h"
+
+#include "base/clock.h"
+#include "base/twin.h"
+#include "edge/peer.h"
+#include "edge/sig.h"
+#include <errno.h>
+#include <string.h>
+
+static uint32_t least(uint32_t a, uint32_t b)
+{
+	return a < b ? a : b;
+}
+
+/* What may be said of something born in arming epoch @epoch: seen from its birth on without a gap, or not. */
+static uint32_t level_of_epoch(const struct cleat_config *now, uint32_t epoch)
+{
+	return epoch && epoch == now->epoch ? CLEAT_LEVEL_FULL : CLEAT_LEVEL_REDUCED;
+}
+
+static enum reason armed(int map, struct cleat_config *ret)
+{
+	if (kern_config_get(map, ret) < 0 || !ret->epoch || ret->level == CLEAT_LEVEL_NONE)
+		return REASON_NOT_ARMED;
+	return REASON_OK;
+}
+
+enum reason facts_caller(const struct facts_maps *maps, const struct policy_image *p, int api_fd,
+			 struct cleat_caller *ret, uint32_t *ret_level)
+{
+	struct cleat_config now;
+	enum reason r = armed(maps->config, &now);
+
+	if (r != REASON_OK)
+		return r;
+	if (kern_caller_get(maps->callers, api_fd, ret) < 0)
+		return REASON_PEER_GONE;
+	*ret_level = least(now.level, least(level_of_epoch(&now, ret->epoch),
+					    level_of_epoch(&now, ret->proc.epoch)));
+	return policy_workload(p, ret->owner.label) ? REASON_OK : REASON_NO_WORKLOAD;
+}
+
+/* The asker's workload lets another one accept for it (inetd, systemd's Accept=yes): then that one's tag is as good. */
+static bool accepted_for(const struct policy_image *p, const struct cleat_tag *tag,
+			 const struct cleat_owner *asker)
+{
+	const struct policy_workload *w = policy_workload(p, asker->label);
+
+	return w && w->accepted_by && w->accepted_by == tag->owner.label &&
+	       tag->conn.role == CLEAT_ROLE_SERVER && tag->owner.netns == asker->netns;
+}
+
+static enum reason owned_by(const struct policy_image *p, const struct cleat_tag *tag,
+			    const struct cleat_owner *asker)
+{
+	const struct cleat_owner *o = &tag->owner;
+
+	if (!kept(owner))
+		return REASON_OK;
+	if (o->label && o->label == asker->label && o->uid == asker->uid &&
+	    o->netns == asker->netns)
+		return REASON_OK;
+	if (asker->label && accepted_for(p, tag, asker))
+		return REASON_OK;
+	return tag->flags & CLEAT_TAG_HANDED ? REASON_HANDED_OVER : REASON_NOT_OWNER;
+}
+
+/* Made as connections are made, in a namespace that counts. */
+static enum reason ordinary(const struct policy_image *p, const struct cleat_tag *tag,
+			    const struct cleat_owner *asker)
+{
+	const struct policy_workload *w = policy_workload(p, asker->label);
+
+	if (kept(unsupported) && (tag->flags & CLEAT_TAG_MPTCP))
+		return REASON_UNSUPPORTED;
+	if (kept(forged) && (tag->flags & CLEAT_TAG_FORGED))
+		return REASON_FORGED;
+	if (kept(netns) && (tag->flags & CLEAT_TAG_NETNS_FOREIGN) &&
+	    !(w && (w->flags & POLICY_WORKLOAD_NETNS)))
+		return REASON_NETNS;
+	if ((p->flags & POLICY_COOKIE_REFUSE) && (tag->flags & CLEAT_TAG_COOKIE))
+		return REASON_COOKIE;
+	return REASON_OK;
+}
+
+static int compute(const struct host_facts *host, struct connection_facts *f)
+{
+	uint8_t cb[BINDING_CB_LEN], ns[BINDING_NS_LEN];
+	int err;
+
+	binding_cb(&f->tag.conn, cb);
+	binding_ns(host->bootseed, f->tag.owner.netns, ns);
+	err = sig_sha256(cb, sizeof(cb), f->cb);
+	if (err == 0)
+		err = sig_sha256(ns, sizeof(ns), f->ns);
+	f->est_ms = clock_boot_to_real_ms(f->tag.conn.est_ns);
+	f->local = binding_is_loopback(&f->tag.conn) || binding_is_link_local(&f->tag.conn);
+	return err;
+}
+
+enum reason facts_connection(const struct facts_maps *maps, const struct policy_image *p,
+			     const struct host_facts *host, const struct cleat_caller *caller,
+			     uint32_t caller_level, int sock_fd, struct connection_facts *ret)
+{
+	struct connection_facts f = { 0 };
+	struct cleat_config now;
+	enum reason r;
+
+	memset(ret, 0, sizeof(*ret));
+	r = armed(maps->config, &now);
+	if (r == REASON_OK)
+		r = peer_tcp(sock_fd, &f.cookie);
+	if (r != REASON_OK)
+		return r;
+	if (kern_tag_get(maps->tags, sock_fd, &f.tag) < 0)
+		return REASON_UNTAGGED;
+	ret->tag = f.tag;
+	if (!f.tag.epoch || f.tag.cookie != f.cookie)
+		return REASON_UNTAGGED;
+	r = owned_by(p, &f.tag, &caller->owner);
+	if (r != REASON_OK)
+		return r;
+	if (f.tag.state != CLEAT_STATE_OWNED || f.tag.conn.role == CLEAT_ROLE_NONE)
+		return REASON_NOT_ESTABLISHED;
+	r = ordinary(p, &f.tag, &caller->owner);
+	if (r != REASON_OK)
+		return r;
+	if (compute(host, &f) < 0)
+		return REASON_INTERNAL;
+	f.level = least(
+		least(now.level, caller_level),
+		least(level_of_epoch(&now, f.tag.epoch), level_of_epoch(&now, f.tag.proc.epoch)));
+	*ret = f;
+	return REASON_OK;
+}
