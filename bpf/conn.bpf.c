@@ -83,7 +83,7 @@ static __always_inline void conn_server(struct cleat_tag *tag, const struct requ
 	tag->conn.server_isn = BPF_CORE_READ(treq, snt_isn);
 	tag->conn.est_ns = conn_synack_ns(synack_us);
 	if (addr_is_link_local(tag->conn.server_addr) || addr_is_link_local(tag->conn.client_addr))
-		tag->conn.ifindex = BPF_CORE_READ(treq, req.ir_iif);
+		tag->conn.ifindex = req->__req_common.skc_bound_dev_if;
 	tag->conn.generation = 1;
 	tag->conn.role = CLEAT_ROLE_SERVER;
 }

@@ -75,7 +75,7 @@ struct sock_common {
 	__u16 skc_dport; /* network order */
 	__u16 skc_num;	 /* host order */
 	unsigned short skc_family;
-	int skc_bound_dev_if;
+	int skc_bound_dev_if; /* of a request_sock: the interface the SYN came by */
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -92,13 +92,7 @@ struct request_sock {
 	__u8 syncookie : 1;
 };
 
-struct inet_request_sock {
-	struct request_sock req;
-	int ir_iif;
-};
-
 struct tcp_request_sock {
-	struct inet_request_sock req;
 	__u64 snt_synack; /* monotonic clock, us; 0: no SYN-ACK was timed */
 	__u32 rcv_isn;
 	__u32 snt_isn;

@@ -67,9 +67,10 @@ static long slot_try(__u32 slot, struct slots *s)
 }
 
 /* The rule that names the task under policy @gen; all zero where none does. The slots are a bpf_loop
- * because the verifier would walk a loop in a loop thousands of times. */
-static __always_inline void label_of(struct cgroup *cgrp, const struct ids *ids, __u32 gen,
-				     struct cleat_rule *ret)
+ * because the verifier would walk a loop in a loop thousands of times. Not inlined: where it is, clang
+ * 14 may lay the loop out so that its back edge falls through, which 6.1 refuses. */
+static __noinline void label_of(struct cgroup *cgrp, const struct ids *ids, __u32 gen,
+				struct cleat_rule *ret)
 {
 	struct slots s = { .key = { .gen = gen }, .ids = *ids };
 
