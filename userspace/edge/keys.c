@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-/* The host key's file. See keys.h. */
+/*
+ * The host key's files: see keys.h. Both are made O_EXCL and never changed; a file is judged on the descriptor that is
+ * then read. Key bytes pass through one buffer here, which is wiped.
+ */
 #include "edge/keys.h"
-
 #include "base/bytes.h"
-#include "base/cleanup.h"
 #include "base/file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
-#define PEM_MAX	     4096
-#define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
+#define PEM_MAX 4096
 
-/* The directory itself must be ours alone to change: who may rename in it may exchange the key. */
+/* The directory, which must be ours alone to write. */
 static int dir_open(const char *dir, int *ret_fd)
 {
-	owned_fd int fd = open(dir, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	owned_fd int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
@@ -27,38 +27,37 @@ static int dir_open(const char *dir, int *ret_fd)
 	return 0;
 }
 
-/* A new file that nobody had a moment to open: made exclusively, synced before it counts. */
-static int file_make(int dirfd, const char *name, const void *bytes, size_t len)
+/* A new file with these bytes, on disk before it returns; nothing stays where it failed. */
+static int file_make(int dir, const char *name, const void *bytes, size_t len, mode_t mode)
 {
 	owned_fd int fd =
-		openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
 	int err;
 
 	if (fd < 0)
 		return -errno;
-	err = write_all(fd, bytes, len);
-	if (err == 0 && (fsync(fd) < 0 || fsync(dirfd) < 0))
+	err = fchmod(fd, mode) < 0 ? -errno : write_all(fd, bytes, len);
+	if (err == 0 && fsync(fd) < 0)
 		err = -errno;
 	if (err < 0)
-		unlinkat(dirfd, name, 0);
+		unlinkat(dir, name, 0);
 	return err;
 }
 
-static int ueid_make(int dirfd)
+static int ueid_make(int dir)
 {
-	uint8_t ueid[UEID_LEN] = { 1 };
-	char hex[2 * UEID_LEN + 2];
+	uint8_t ueid[UEID_LEN] = { 1 }; /* type 1: random (RFC 9711 4.2.1) */
+	char at[B64URL_LEN(UEID_LEN) + 2];
 	struct text t;
 	int err = sig_random(ueid + 1, UEID_LEN - 1);
 
 	if (err < 0)
 		return err;
-	text_init(&t, hex, sizeof(hex));
-	text_hex(&t, ueid, sizeof(ueid));
+	text_init(&t, at, sizeof(at));
+	text_b64url(&t, ueid, UEID_LEN);
 	text_puts(&t, "\n");
-	err = file_make(dirfd, KEYS_UEID_FILE, hex, t.len);
-	return err == -EEXIST ? 0
-			      : err; /* the host stays who it is when only its key is made anew */
+	err = file_make(dir, KEYS_UEID_FILE, t.at, t.len, 0644);
+	return err == -EEXIST ? 0 : err; /* the host keeps its name when it gets a new key */
 }
 
 int keys_make(const char *dir)
@@ -71,6 +70,8 @@ int keys_make(const char *dir)
 
 	if (err == 0)
 		err = dir_open(dir, &fd);
+	if (err == 0 && faccessat(fd, KEYS_HOST_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		err = -EEXIST;
 	if (err == 0)
 		err = ueid_make(fd);
 	if (err == 0)
@@ -78,9 +79,11 @@ int keys_make(const char *dir)
 	if (err == 0)
 		err = sig_key_to_pem(key, pem, sizeof(pem), &len);
 	if (err == 0)
-		err = file_make(fd, KEYS_HOST_FILE, pem, len);
+		err = file_make(fd, KEYS_HOST_FILE, pem, len, 0600);
 	bytes_wipe(pem, sizeof(pem));
-	return err;
+	if (err < 0)
+		return err;
+	return fsync(fd) < 0 ? -errno : 0;
 }
 
 int keys_open(const char *dir, int *ret_fd)
@@ -91,7 +94,7 @@ int keys_open(const char *dir, int *ret_fd)
 
 	if (err < 0)
 		return err;
-	fd = openat(at, KEYS_HOST_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	fd = openat(at, KEYS_HOST_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return errno == ELOOP ? -EPERM : -errno;
 	if (fstat(fd, &st) < 0)
@@ -105,33 +108,42 @@ int keys_open(const char *dir, int *ret_fd)
 
 int keys_read(int fd, struct sig_key **ret)
 {
-	owned_mem char *pem = NULL;
-	size_t len;
-	int err = file_read_fd(fd, PEM_MAX, &pem, &len);
+	char pem[PEM_MAX];
+	size_t len = 0;
+	int err = 0;
 
-	if (err < 0)
-		return err;
-	err = sig_key_of_pem(pem, len, ret);
-	bytes_wipe(pem, len);
+	while (len < sizeof(pem)) {
+		ssize_t n = pread(fd, pem + len, sizeof(pem) - len, (off_t)len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0) {
+			err = n < 0 ? -errno : 0;
+			break;
+		}
+		len += (size_t)n;
+	}
+	if (err == 0)
+		err = len < sizeof(pem) ? sig_key_of_pem(pem, len, ret) : -EFBIG;
+	bytes_wipe(pem, sizeof(pem));
 	return err;
 }
 
 int keys_ueid(const char *dir, uint8_t ret[UEID_LEN])
 {
-	owned_mem char *hex = NULL;
+	owned_fd int at = -1;
+	owned_mem char *text = NULL;
 	uint8_t ueid[UEID_LEN];
-	owned_fd int fd = -1;
-	size_t len;
-	int err = dir_open(dir, &fd);
+	size_t len, n;
+	int err = dir_open(dir, &at);
 
 	if (err == 0)
-		err = file_read(fd, KEYS_UEID_FILE, 64, FILE_ROOT_OWNED, &hex, &len);
+		err = file_read(at, KEYS_UEID_FILE, 64, FILE_ROOT_OWNED, &text, &len);
 	if (err < 0)
 		return err;
-	if (len != 2 * UEID_LEN + 1 || hex[len - 1] != '\n')
-		return -EBADMSG;
-	err = hex_decode(hex, len - 1, ueid, UEID_LEN);
-	if (err < 0 || ueid[0] != 1)
+	if (len && text[len - 1] == '\n')
+		len--;
+	if (b64url_decode(text, len, ueid, sizeof(ueid), &n) < 0 || n != UEID_LEN || ueid[0] != 1)
 		return -EBADMSG;
 	memcpy(ret, ueid, UEID_LEN);
 	return 0;
@@ -139,17 +151,20 @@ int keys_ueid(const char *dir, uint8_t ret[UEID_LEN])
 
 int keys_bootseed(uint8_t ret[BOOTSEED_LEN])
 {
-	char plain[2 * BOOTSEED_LEN + 1];
-	owned_mem char *id = NULL;
-	size_t len, n = 0;
-	int err = file_read(AT_FDCWD, BOOT_ID_PATH, 64, FILE_ANY, &id, &len);
+	static const size_t groups[] = { 8, 4, 4, 4, 12 };
+	owned_mem char *text = NULL;
+	char digits[2 * BOOTSEED_LEN];
+	size_t len, at = 0, to = 0;
+	int err = file_read(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, FILE_ANY, &text, &len);
 
 	if (err < 0)
 		return err;
-	for (size_t i = 0; i < len && n < sizeof(plain); i++)
-		if (id[i] != '-' && id[i] != '\n')
-			plain[n++] = id[i];
-	if (n != 2 * BOOTSEED_LEN)
+	if (len != 37 || text[36] != '\n')
 		return -EBADMSG;
-	return hex_decode(plain, n, ret, BOOTSEED_LEN);
+	for (unsigned i = 0; i < 5; i++) {
+		memcpy(digits + to, text + at, groups[i]);
+		to += groups[i];
+		at += groups[i] + 1;
+	}
+	return hex_decode(digits, sizeof(digits), ret, BOOTSEED_LEN);
 }
