@@ -24,11 +24,6 @@
 #define CLEAT_WINDOW_BITS  1024 /* token.md 5: the verifier's window of seq numbers */
 #define CLEAT_WINDOW_WORDS (CLEAT_WINDOW_BITS / 64)
 
-enum cleat_verdict {
-	CLEAT_DENY = 0,
-	CLEAT_ALLOW = 1,
-};
-
 /* How much of the kernel side is in force. Ordered: the least of several is what may be claimed. */
 enum cleat_level {
 	CLEAT_LEVEL_NONE = 0,
