@@ -119,7 +119,7 @@ $(B)/cleatd: $(call obj,userspace/cleatd.c $(ROOM) $(FLOW) $(EDGE) $(MODEL) $(BA
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_bpf) $(LIBS_json) $(LIBS_yaml) $(LIBS_ssl) -lpthread
 
-$(B)/cleatctl: $(call obj,userspace/cleatctl.c $(LIBSRC) $(filter-out userspace/edge/kern.c,$(EDGE)) $(MODEL) $(BASE))
+$(B)/cleatctl: $(call obj,$(wildcard userspace/cleatctl*.c) $(LIBSRC) $(filter-out userspace/edge/kern%,$(EDGE)) $(MODEL) $(BASE))
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_json) $(LIBS_yaml) $(LIBS_ssl)
 

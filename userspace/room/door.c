@@ -22,6 +22,7 @@
 struct connection {
 	struct loop_source source;
 	struct door *door;
+	struct connection *next, **at; /* of door->connections; *at is this one */
 	struct caller caller;
 	uint32_t share_uid; /* who is charged for it */
 };
@@ -37,11 +38,12 @@ struct door {
 	struct reaper *reaper;
 	struct loop_source listener;
 	const struct door_room *room;
+	struct connection *connections;
 	unsigned max, count;
 	struct uid_share *shares; /* by uid, open addressing, twice max */
 	union {
 		struct cleat_ask_head head;
-		char bytes[CLEAT_ASK_MAX + 1];
+		char bytes[CLEAT_ASK_MAX];
 	} ask;
 	union {
 		struct cleat_answer_head head;
@@ -93,6 +95,9 @@ static void connection_close(struct connection *c)
 	loop_drop(d->loop, &c->source);
 	share_of(d, c->share_uid)->count--;
 	d->count--;
+	*c->at = c->next;
+	if (c->next)
+		c->next->at = c->at;
 	/* messages it still holds may carry lingering sockets: closing it may wait too */
 	reaper_put(d->reaper, c->source.fd);
 	if (c->caller.pidfd >= 0)
@@ -221,7 +226,7 @@ static void on_message(struct loop_source *s, uint32_t events)
 {
 	struct connection *c = s->owner;
 	struct door *d = c->door;
-	struct iovec iov = { .iov_base = &d->ask, .iov_len = sizeof(d->ask) };
+	struct iovec iov = { .iov_base = &d->ask, .iov_len = CLEAT_ASK_MAX };
 	struct msghdr msg = {
 		.msg_iov = &iov,
 		.msg_iovlen = 1,
@@ -291,6 +296,11 @@ static void connection_open(struct door *d, int fd)
 	}
 	share->count++;
 	d->count++;
+	c->next = d->connections;
+	c->at = &d->connections;
+	if (c->next)
+		c->next->at = &c->next;
+	d->connections = c;
 }
 
 static void on_connection(struct loop_source *s, uint32_t events)
@@ -326,4 +336,13 @@ int door_open(struct loop *loop, struct reaper *reaper, int listen_fd, unsigned 
 	}
 	*ret = d;
 	return 0;
+}
+
+void door_close(struct door *d)
+{
+	while (d->connections && reaper_has_room(d->reaper, 4))
+		connection_close(d->connections);
+	loop_drop(d->loop, &d->listener);
+	free(d->shares);
+	free(d);
 }

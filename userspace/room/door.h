@@ -61,6 +61,8 @@ struct door_room {
 /* @listen_fd stays the caller's. @max connections at most, a quarter of them for one uid. */
 int door_open(struct loop *loop, struct reaper *reaper, int listen_fd, unsigned max,
 	      const struct door_room *room, struct door **ret);
+/* Ends every connection; the loop no longer runs. */
+void door_close(struct door *d);
 
 /* Connections this process may hold by its descriptor limit. */
 unsigned door_capacity(void);

@@ -161,5 +161,11 @@ int front_run(struct front *f)
 	err = loop_add(f->loop, &f->channel, EPOLLIN);
 	if (err == 0)
 		err = channel_send(ROOM_FD_CHANNEL, TELL_READY, NULL, 0, -1);
-	return err < 0 ? 1 : loop_run(f->loop, after_round, f);
+	int code = err < 0 ? 1 : loop_run(f->loop, after_round, f);
+
+	if (f->opened)
+		door_close(f->opened);
+	loop_free(f->loop);
+	image_unmap(f->image);
+	return code;
 }

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What rooms may say to each other is a table: type, exact length, phase, descriptor or none. Good: TELL_DONE with four
+ * bytes while reloading. Each row changes one thing, and every one of them would end the daemon.
+ */
+#include "room/channel.h"
+
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+
+static int served, got_fd;
+static char got_body[64];
+
+static int serve(void *room, const void *body, int *fd)
+{
+	cr_assert_eq(room, &served);
+	served++;
+	memcpy(got_body, body, 4);
+	got_fd = *fd;
+	return 0;
+}
+
+static const struct channel_entry table[] = {
+	{ TELL_DONE, 4, DURING(RELOAD), false, serve },
+	{ TELL_IMAGE, 4, DURING(START) | DURING(RUN), true, serve },
+	{ TELL_READY, 0, DURING(START), false, serve },
+};
+
+Test(channel, only_what_the_table_says)
+{
+	static const struct {
+		const char *what;
+		uint32_t type, len;
+		bool fd;
+		enum channel_phase phase;
+		int expect;
+	} rows[] = {
+		{ "good", TELL_DONE, 4, false, PHASE_RELOAD, 0 },
+		{ "another phase", TELL_DONE, 4, false, PHASE_RUN, -EPROTO },
+		{ "a byte less", TELL_DONE, 3, false, PHASE_RELOAD, -EPROTO },
+		{ "a byte more", TELL_DONE, 5, false, PHASE_RELOAD, -EPROTO },
+		{ "no body", TELL_DONE, 0, false, PHASE_RELOAD, -EPROTO },
+		{ "the longest body", TELL_DONE, 512, false, PHASE_RELOAD, -EPROTO },
+		{ "a descriptor nobody wants", TELL_DONE, 4, true, PHASE_RELOAD, -EPROTO },
+		{ "good with a descriptor", TELL_IMAGE, 4, true, PHASE_RUN, 0 },
+		{ "the descriptor is missing", TELL_IMAGE, 4, false, PHASE_RUN, -EPROTO },
+		{ "good without a body", TELL_READY, 0, false, PHASE_START, 0 },
+		{ "a question that is the other side's", ASK_STOP, 0, false, PHASE_RUN, -EPROTO },
+		{ "type 0", 0, 4, false, PHASE_RELOAD, -EPROTO },
+		{ "an unknown type", 77, 4, false, PHASE_RELOAD, -EPROTO },
+	};
+	char body[512] = "abc";
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		int pair[2], before = served;
+
+		cr_assert_eq(channel_pair(pair), 0);
+		cr_assert_eq(channel_send(pair[0], rows[i].type, body, rows[i].len,
+					  rows[i].fd ? STDIN_FILENO : -1),
+			     0);
+		int got = channel_serve(pair[1], table, 3, rows[i].phase, &served);
+
+		cr_assert_eq(got, rows[i].expect, "%s: %d", rows[i].what, got);
+		cr_assert_eq(served - before, rows[i].expect == 0, "%s", rows[i].what);
+		if (rows[i].fd && served > before)
+			cr_assert_eq(fcntl(got_fd, F_GETFD), -1, "not taken, so closed");
+		close(pair[0]);
+		cr_assert_eq(channel_serve(pair[1], table, 3, rows[i].phase, &served), -EPIPE);
+		close(pair[1]);
+	}
+}
+
+/* What channel_send() itself would never send. */
+Test(channel, raw_bytes)
+{
+	char long_one[4096] = { TELL_DONE };
+	int pair[2];
+
+	cr_assert_eq(channel_pair(pair), 0);
+	for (size_t len = 1; len < 4; len++) {
+		cr_assert_eq(send(pair[0], long_one, len, 0), (ssize_t)len);
+		cr_assert_eq(channel_serve(pair[1], table, 3, PHASE_RELOAD, &served), -EPROTO);
+	}
+	cr_assert_eq(send(pair[0], long_one, sizeof(long_one), 0), sizeof(long_one));
+	cr_assert_eq(channel_serve(pair[1], table, 3, PHASE_RELOAD, &served), -EPROTO);
+	cr_assert_eq(served, 0);
+}
