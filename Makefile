@@ -156,7 +156,7 @@ TEST_json       := edge/json base/bytes
 TEST_sig        := edge/sig base/bytes
 TEST_jose       := edge/jose edge/jose_claims edge/json edge/sig model/assertion model/binding model/spiffe_id model/reason base/bytes
 TEST_keys       := edge/keys edge/sig base/bytes base/file
-TEST_bundle     := edge/bundle edge/jose edge/jose_claims edge/json edge/sig model/assertion model/binding model/spiffe_id model/reason base/bytes
+TEST_bundle     := edge/bundle edge/bundle_print edge/jose edge/jose_claims edge/json edge/sig model/assertion model/binding model/spiffe_id model/reason base/bytes
 POLICY_COMPILER := $(basename $(patsubst userspace/%,%,$(wildcard userspace/edge/policy_*.c))) edge/bundle edge/jose edge/jose_claims \
 	edge/json edge/sig model/policy model/policy_check model/assertion model/binding model/spiffe_id model/reason \
 	base/arena base/bytes base/file
@@ -164,7 +164,7 @@ TEST_policy_yaml := $(POLICY_COMPILER)
 TEST_audit      := edge/audit base/bytes base/clock model/reason
 TEST_channel    := room/channel
 TEST_door       := room/door room/loop room/reaper model/reason
-TEST_verify     := flow/verify flow/verify_cache model/window $(POLICY_COMPILER)
+TEST_verify     := flow/verify flow/verify_cache model/window edge/bundle_print $(POLICY_COMPILER)
 UNITS   := $(sort $(basename $(notdir $(wildcard tests/unit/*.c))))
 UNIT_BIN := $(addprefix $(B)/unit/,$(UNITS))
 UNIT_LIBS := -lcriterion $(LIBS_json) $(LIBS_yaml) $(LIBS_ssl)
@@ -230,7 +230,12 @@ check-san: ## unit tests and vectors once more under ASan and UBSan
 	$(Q)$(MAKE) --no-print-directory SAN=1 check-unit check-vectors
 
 # ---- virtual machines: the real kernels ----------------------------------------------------------------------------
-ACTORS  := $(TOP)/tests-vm/actor
+PLAYERS := $(addprefix $(TOP)/tests-vm/,rawtcp crowd fdcount zoo zeroed)
+ACTORS  := $(TOP)/tests-vm/actor $(PLAYERS)
+$(PLAYERS): $(TOP)/tests-vm/%: tests/attack/%.c tests/attack/play.c tests/attack/play.h userspace/model/request.h
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)gcc -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g -Iuserspace -o $@ $(filter %.c,$^) -lpthread
 $(TOP)/tests-vm/%: tests/attack/%.c userspace/model/request.h
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
