@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 
 #define STOP_LIMIT_S 3
+#define RESCAN_MS    250
 
 /* sd_notify(3)'s protocol: one datagram to the socket systemd named. Without one it is nothing. */
 static void notify(const char *state)
@@ -260,6 +261,35 @@ static void on_events(struct loop_source *s, uint32_t events)
 	kern_events_read(k->kern, event_write, k);
 }
 
+/* ---- level reduced: no hook sees a cgroup's birth ---- */
+
+static void on_rescan(struct loop_source *s, uint32_t events)
+{
+	struct kernel_room *k = s->owner;
+	uint64_t times;
+	int err;
+
+	(void)events;
+	if (read(s->fd, &times, sizeof(times)) != sizeof(times))
+		return;
+	err = kern_rescan(k->kern, k->current.p);
+	if (err < 0)
+		log_error("rescan", "error=\"%s\"", strerror(-err));
+}
+
+static int rescan_start(struct kernel_room *k)
+{
+	const struct timespec every = { .tv_nsec = RESCAN_MS * 1000000L };
+	const struct itimerspec when = { every, every };
+
+	k->rescan = (struct loop_source){
+		timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), on_rescan, k
+	};
+	if (k->rescan.fd < 0 || timerfd_settime(k->rescan.fd, 0, &when, NULL) < 0)
+		return -errno;
+	return loop_add(k->loop, &k->rescan, EPOLLIN);
+}
+
 /* ---- run ---- */
 
 static int sources_add(struct kernel_room *k)
@@ -286,6 +316,8 @@ static int sources_add(struct kernel_room *k)
 	k->events = (struct loop_source){ kern_events_fd(k->kern), on_events, k };
 	if (err == 0 && k->events.fd >= 0)
 		err = loop_add(k->loop, &k->events, EPOLLIN);
+	if (err == 0 && kern_level(k->kern) == CLEAT_LEVEL_REDUCED)
+		err = rescan_start(k);
 	return err;
 }
 

@@ -88,6 +88,7 @@ int kernel_room_new(const struct kernel_options *o, struct kernel_room **ret)
 void kernel_room_free(struct kernel_room *k)
 {
 	const int fds[] = { k->limit.fd > 0 ? k->limit.fd : -1,
+			    k->rescan.fd > 0 ? k->rescan.fd : -1,
 			    k->signals.fd > 0 ? k->signals.fd : -1,
 			    k->listeners[SIGN],
 			    k->listeners[CHECK],

@@ -38,7 +38,8 @@ struct kernel_room {
 	struct loop_source events;
 	struct loop_source channels[PUBLIC_ROOMS];
 	struct loop_source deaths[PUBLIC_ROOMS];
-	struct loop_source limit; /* of stopping */
+	struct loop_source limit;  /* of stopping */
+	struct loop_source rescan; /* level reduced */
 	enum channel_phase phase;
 	unsigned waiting; /* rooms that have not said READY, DONE yet */
 	bool back;	  /* this reload takes the rooms back to current */
