@@ -35,17 +35,26 @@ static __always_inline bool is_unified(const struct cgroup *cgrp)
 	return !kept(cgroup_unified) || cgrp->root->hierarchy_id == 0;
 }
 
-static __always_inline __u32 place_of(struct scratch *s, const char *name)
+/* The place named exactly by @name, behind @before bytes that the key holds already. */
+static __always_inline __u32 place_of(struct scratch *s, unsigned before, const char *name)
 {
 	const __u32 *place;
 	long n;
 
-	__builtin_memset(&s->key, 0, sizeof(s->key));
-	n = bpf_probe_read_kernel_str(&s->key, CLEAT_PATH_MAX + 1, name);
-	if (n <= 1 || n > CLEAT_PATH_MAX)
+	n = bpf_probe_read_kernel_str(s->key.name + before, CLEAT_PATH_MAX + 1 - before, name);
+	if (n <= 1 || n > CLEAT_PATH_MAX - before)
 		return 0;
 	place = bpf_map_lookup_elem(&cleat_places, &s->key);
 	return place ? *place : 0;
+}
+
+static __always_inline __u32 place_of_path(struct scratch *s, struct cgroup *cgrp, const char *path)
+{
+	__builtin_memset(&s->key, 0, sizeof(s->key));
+	if (kept(cgroup_exact))
+		return place_of(s, 0, path);
+	s->key.name[0] = '/'; /* the broken twin looks at the last component alone */
+	return place_of(s, 1, cgrp->kn->name);
 }
 
 /* @name ends in ".slice" and has something before it. */
@@ -80,6 +89,15 @@ static __always_inline bool is_unit(struct scratch *s, struct cgroup *cgrp)
 	return false;
 }
 
+static __always_inline __u32 place_of_unit(struct scratch *s, struct cgroup *cgrp)
+{
+	__u32 place;
+
+	__builtin_memset(&s->key, 0, sizeof(s->key));
+	place = place_of(s, 0, cgrp->kn->name);
+	return place && is_unit(s, cgrp) ? place : 0;
+}
+
 static __always_inline void cgroup_event(__u32 type, __u64 id, __u32 place)
 {
 	struct cleat_event e = { .type = type, .cgroup_id = id, .place = place };
@@ -100,12 +118,11 @@ int BPF_PROG(cleat_mkdir, struct cgroup *cgrp, const char *path)
 	s = bpf_map_lookup_elem(&cleat_scratch, &zero);
 	if (!s)
 		return 0;
-	named.place = place_of(s, path);
-	if (!named.place) {
-		named.place = place_of(s, cgrp->kn->name);
-		if (!named.place || !is_unit(s, cgrp))
-			return 0;
-	}
+	named.place = place_of_path(s, cgrp, path);
+	if (!named.place)
+		named.place = place_of_unit(s, cgrp);
+	if (!named.place)
+		return 0;
 	id = cgrp->kn->id;
 	if (bpf_map_update_elem(&cleat_cgroups, &id, &named, BPF_ANY)) {
 		count(CLEAT_COUNT_CGROUP_FULL);

@@ -59,6 +59,10 @@ static __always_inline void state_entered(struct sock *sk, int state)
 	struct cleat_tag *tag = bpf_sk_storage_get(&cleat_tags, sk, 0, 0);
 	struct actor a;
 
+	if (!tag && !kept(untagged)) { /* nobody saw its birth, and nobody makes up for that */
+		tcp_born(sk);
+		tag = bpf_sk_storage_get(&cleat_tags, sk, 0, 0);
+	}
 	if (!tag)
 		return;
 	if (state == TCP_CLOSE) { /* over, or connect(AF_UNSPEC) */
