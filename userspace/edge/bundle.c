@@ -122,6 +122,19 @@ int bundle_add(struct bundle *b, const struct point *point, const char *issuer,
 	return 0;
 }
 
+int bundle_remove(struct bundle *b, const char *kid)
+{
+	for (size_t i = 0; i < b->key_count; i++) {
+		if (strcmp(b->keys[i].kid, kid) != 0)
+			continue;
+		key_drop(&b->keys[i]);
+		b->key_count--;
+		memmove(&b->keys[i], &b->keys[i + 1], (b->key_count - i) * sizeof(*b->keys));
+		return 0;
+	}
+	return -ENOENT;
+}
+
 /* The id prefix of a scope, as a path: "spiffe://td/a" -> "/a", the whole domain -> "/". NULL: not one. */
 static const char *scope_path(struct reading *r, const json_t *scope,
 			      char buffer[SPIFFE_ID_MAX + 1])

@@ -35,10 +35,14 @@ int bundle_parse(const char *trust_domain, const char *json, size_t len, struct 
 		 char *error, size_t error_cap);
 /* The canonical JSON text, for the caller to free(). */
 int bundle_print(const struct bundle *b, char **ret);
+/* One key of it: the entry that "cleatctl trust add" takes; for the caller to free(). */
+int bundle_print_key(const struct bundle *b, size_t i, char **ret);
 struct bundle *bundle_new(const char *trust_domain);
 /* Adds a key (scope prefixes are copied); -EEXIST where the kid is there, -EINVAL on bad names. */
 int bundle_add(struct bundle *b, const struct point *point, const char *issuer,
 	       const char *const *scopes, size_t scope_count);
+/* -ENOENT where the kid is not there. */
+int bundle_remove(struct bundle *b, const char *kid);
 void bundle_free(struct bundle *b);
 DEFINE_OWNER(bundle_owned, struct bundle, bundle_free)
 

@@ -72,3 +72,22 @@ int bundle_print(const struct bundle *b, char **ret)
 	*ret = at;
 	return 0;
 }
+
+int bundle_print_key(const struct bundle *b, size_t i, char **ret)
+{
+	size_t room = room_for(b);
+	char *at = malloc(room);
+	struct text t;
+
+	if (!at)
+		return -ENOMEM;
+	text_init(&t, at, room);
+	print_key(&t, b, &b->keys[i]);
+	text_puts(&t, "\n");
+	if (t.overflown) {
+		free(at);
+		return -ENOSPC;
+	}
+	*ret = at;
+	return 0;
+}

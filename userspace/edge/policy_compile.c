@@ -15,6 +15,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 
 #define BUNDLE_BYTES_MAX (16u << 20)
@@ -100,38 +101,55 @@ static int drop_ins_compile(struct compiling *c, int config)
 
 /* ---- bundles ---- */
 
-/* 0: none was seen yet. */
+static int sequence_path(const char *state_dir, const char *trust_domain, char *ret, size_t cap)
+{
+	int n = snprintf(ret, cap, "%s/trust/%s.sequence", state_dir, trust_domain);
+
+	return n >= 0 && (size_t)n < cap ? 0 : -ENAMETOOLONG;
+}
+
+int policy_sequence_seen(const char *state_dir, const char *trust_domain, uint64_t *ret)
+{
+	owned_mem char *text = NULL;
+	char path[PATH_MAX];
+	size_t len;
+	int err = sequence_path(state_dir, trust_domain, path, sizeof(path));
+
+	if (err == 0)
+		err = file_read(AT_FDCWD, path, 64, FILE_ROOT_OWNED, &text, &len);
+	if (err == -ENOENT) {
+		*ret = 0;
+		return 0;
+	}
+	if (err < 0)
+		return err;
+	if (len == 0 || text[len - 1] != '\n' || decimal_parse(text, len - 1, UINT64_MAX, ret) < 0)
+		return -EBADMSG;
+	return 0;
+}
+
+/* The highest one of the generation before and of what is kept. */
 static int sequence_seen(struct compiling *c, const char *trust_domain, uint64_t *ret)
 {
 	const struct policy_image *before = c->source->previous;
 	const struct policy_domain *was =
 		before ? policy_domain(before, trust_domain, strlen(trust_domain)) : NULL;
-	owned_mem char *text = NULL;
-	char path[4096];
-	size_t len;
-	int err;
+	uint64_t kept_number = 0;
+	int err = 0;
 
+	if (c->source->state_dir)
+		err = policy_sequence_seen(c->source->state_dir, trust_domain, &kept_number);
+	if (err < 0)
+		return complain(
+			c,
+			files_path(c->d, c->source->state_dir,
+				   files_path(c->d, TRUST, trust_domain)),
+			"its .sequence cannot be read: it keeps the highest spiffe_sequence that was "
+			"seen; put it right, or remove it if the bundle there is known to be the "
+			"newest");
 	*ret = was ? (uint64_t)was->sequence_hi << 32 | was->sequence_lo : 0;
-	if (!c->source->state_dir)
-		return 0;
-	snprintf(path, sizeof(path), "%s/trust/%s.sequence", c->source->state_dir, trust_domain);
-	err = file_read(AT_FDCWD, path, 64, c->source->any_owner ? FILE_ANY : FILE_ROOT_OWNED,
-			&text, &len);
-	if (err == -ENOENT)
-		return 0;
-	if (err == 0) {
-		uint64_t kept_number;
-
-		if (len > 0 && text[len - 1] == '\n' &&
-		    decimal_parse(text, len - 1, UINT64_MAX, &kept_number) == 0) {
-			*ret = kept_number > *ret ? kept_number : *ret;
-			return 0;
-		}
-	}
-	return complain(
-		c, arena_text(&c->d->arena, path, strlen(path)),
-		"unreadable: it keeps the highest spiffe_sequence that was seen; put it "
-		"right, or remove it if the bundle that is there is known to be the newest");
+	*ret = kept_number > *ret ? kept_number : *ret;
+	return 0;
 }
 
 static int sequence_check(struct compiling *c, const char *shown, const struct bundle *b)
@@ -263,35 +281,32 @@ int policy_compile(const struct policy_source *source, void **ret_image, size_t 
 	return err;
 }
 
-static int sequence_store(const char *dir, const char *trust_domain, uint64_t sequence)
+static int sequence_store(const char *state_dir, const char *trust_domain, uint64_t sequence)
 {
-	owned_mem char *text = NULL;
-	char path[4096], line[32];
+	char path[PATH_MAX], line[32];
 	uint64_t was = 0;
-	size_t len;
-	int err;
+	int len, err = policy_sequence_seen(state_dir, trust_domain, &was);
 
-	if (snprintf(path, sizeof(path), "%s/%s.sequence", dir, trust_domain) >= (int)sizeof(path))
-		return -ENAMETOOLONG;
-	err = file_read(AT_FDCWD, path, 64, FILE_ANY, &text, &len);
-	if (err == 0 && len > 0 && decimal_parse(text, len - 1, UINT64_MAX, &was) == 0 &&
-	    was >= sequence)
+	if (err == 0 && was >= sequence)
 		return 0;
-	len = (size_t)snprintf(line, sizeof(line), "%llu\n", (unsigned long long)sequence);
-	return file_write(AT_FDCWD, path, line, len, 0600);
+	if (err < 0 && err != -EBADMSG)
+		return err;
+	err = sequence_path(state_dir, trust_domain, path, sizeof(path));
+	if (err < 0)
+		return err;
+	len = snprintf(line, sizeof(line), "%llu\n", (unsigned long long)sequence);
+	return file_write(AT_FDCWD, path, line, (size_t)len, 0600);
 }
 
 int policy_sequences_store(const struct policy_image *p, const char *state_dir)
 {
 	const struct policy_domain *domains = policy_at(p, &p->domains);
-	char dir[4096];
-	int err;
+	char dir[PATH_MAX];
+	int n = snprintf(dir, sizeof(dir), "%s/trust", state_dir);
+	int err = n >= 0 && (size_t)n < sizeof(dir) ? dir_make(dir, 0700) : -ENAMETOOLONG;
 
-	if (snprintf(dir, sizeof(dir), "%s/trust", state_dir) >= (int)sizeof(dir))
-		return -ENAMETOOLONG;
-	err = dir_make(dir, 0700);
 	for (uint32_t i = 0; err == 0 && i < p->domains.count; i++)
-		err = sequence_store(dir, policy_string(p, domains[i].name),
+		err = sequence_store(state_dir, policy_string(p, domains[i].name),
 				     (uint64_t)domains[i].sequence_hi << 32 |
 					     domains[i].sequence_lo);
 	return err;

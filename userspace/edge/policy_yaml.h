@@ -24,6 +24,8 @@ int policy_compile(const struct policy_source *source, void **ret_image, size_t 
 /* Keeps the highest spiffe_sequence of each bundle below state_dir/trust, so that none goes back after a
  * restart. Called by who may write there, before the image is used. */
 int policy_sequences_store(const struct policy_image *p, const char *state_dir);
+/* The highest one that was kept; 0 where none was. -EBADMSG: what is kept is no number. */
+int policy_sequence_seen(const char *state_dir, const char *trust_domain, uint64_t *ret);
 /* Canonical YAML of the image (the files, not the bundles): parses again to the same policy. */
 int policy_print(const struct policy_image *p, FILE *to);
 
