@@ -58,8 +58,8 @@ PROGRAMS := $(B)/cleatd $(B)/cleatctl
 LIBRARY  := $(B)/libcleat.so.$(SOVERSION) $(B)/libcleat.a $(B)/cleat.pc
 HELPERS  := $(TOP)/vmtest/on $(TOP)/vmtest/agent
 
-.PHONY: all deps demo check check-unit check-san check-vectors check-fuzz vmtest vmtest-shell vmtest-twins bench fuzz \
-	lint help clean programs twins
+.PHONY: all deps demo check check-unit check-san check-vectors check-native check-fuzz vmtest vmtest-shell vmtest-twins \
+	bench fuzz lint help clean programs twins
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -200,6 +200,10 @@ $(B)/tests/%: $(B)/obj/tests/vectors/%.o $(call obj,$(CODE_BELOW_ROOM))
 
 check-vectors: $(VECTOR_BIN) ## test vectors
 	$(Q)BUILD=$(B) VECTORS=$(VECTORS) tests/vectors/run
+
+# ---- the daemon itself, on this machine -------------------------------------------------------------------------
+check-native: $(B)/cleatd $(B)/cleatctl $(TOP)/e2e/protocol_client ## the daemon natively at level reduced
+	$(Q)BUILD=$(B) tests/e2e/native_reduced.sh
 
 # ---- fuzzing: libFuzzer over each parser, the corpus in the tree, ASan and UBSan on ------------------------------
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)

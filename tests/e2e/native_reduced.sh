@@ -62,7 +62,7 @@ if ! await 'cleatd: ready' "$w/log"; then
 fi
 ok "the daemon is ready"
 
-c=$b/e2e/protocol_client py=$src/tests/e2e/clients/protocol_client.py
+c=$src/build/e2e/protocol_client py=$src/tests/e2e/clients/protocol_client.py
 check "whoami: a workload" 'spiffe://prod.example/payments .*level=1' "$(within payments "$c" whoami)"
 check "whoami: nobody" '^nobody label=0' "$(within other "$c" whoami)"
 check "whoami in Python" 'spiffe://prod.example/ledger .*level=1' "$(within ledger "$py" whoami)"
