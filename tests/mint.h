@@ -19,6 +19,8 @@
 #define MINT_CALLER  "spiffe://example.org/ns/prod/web"
 #define MINT_SERVICE "spiffe://example.org/ns/prod/api"
 #define MINT_ISSUER  "spiffe://example.org/host/h1"
+#define MINT_ISSUER2 "spiffe://example.org/host/h2"
+#define MINT_OTHER   "spiffe://example.org/ns/other/web" /* in h2's scope alone */
 #define MINT_NOW     1790000000.0
 #define MINT_EST_MS  1789999995000u
 
@@ -26,7 +28,9 @@ struct mint {
 	struct sig_key *host;
 	struct sig_key *proof;
 	struct sig_key *rogue; /* in no bundle and no cnf */
+	struct sig_key *host2; /* of another enrolled host, for other ids */
 	char kid[44];
+	char kid2[44];
 	char *bundle;
 	void *image;
 	struct verify_cache *cache;
@@ -40,8 +44,10 @@ struct mint {
 	double now;
 	const uint8_t *ath;
 	const uint8_t *tth;
-	uint32_t role;	   /* expected of the signer */
-	unsigned consumes; /* how often consume was asked */
+	uint32_t role;	     /* expected of the signer */
+	bool no_wth;	     /* leave wth out */
+	bool unsynchronised; /* what the kernel says of the clock */
+	unsigned consumes;   /* how often consume was asked */
 	/* the presentation: change these, then mint_judge() */
 	json_t *wit_header;
 	json_t *wit;
@@ -119,27 +125,43 @@ static inline void mint_afresh(struct mint *m)
 	m->ath = m->tth = NULL;
 	m->role = CLEAT_ROLE_CLIENT;
 	m->consumes = 0;
+	m->no_wth = m->unsynchronised = false;
 	verify_cache_drop(m->cache);
 	mint_reset(m);
 }
 
+static inline int mint_enrol(struct bundle *b, struct sig_key *key, const char *issuer,
+			     const char *scope, char kid[44])
+{
+	struct point point;
+
+	sig_key_point(key, &point);
+	if (jose_thumbprint(&point, kid) < 0)
+		return -1;
+	return bundle_add(b, &point, issuer, &scope, 1);
+}
+
+static inline int mint_keys(struct mint *m)
+{
+	return sig_open() < 0 || sig_key_new(&m->host) < 0 || sig_key_new(&m->host2) < 0 ||
+			       sig_key_new(&m->proof) < 0 || sig_key_new(&m->rogue) < 0
+		       ? -1
+		       : 0;
+}
+
 static inline int mint_open(struct mint *m)
 {
-	static const char *const scopes[] = { "/ns/prod" };
 	owned(bundle_owned) struct bundle *b = bundle_new(MINT_DOMAIN);
 	char error[512] = "";
-	struct point point;
 	size_t size;
 
 	memset(m, 0, sizeof(*m));
 	m->facts.ueid[0] = 1;
 	memset(m->facts.bootseed, 0xb0, BOOTSEED_LEN);
-	if (!b || sig_open() < 0 || sig_key_new(&m->host) < 0 || sig_key_new(&m->proof) < 0 ||
-	    sig_key_new(&m->rogue) < 0 || verify_cache_new(16, &m->cache) < 0)
+	if (!b || mint_keys(m) < 0 || verify_cache_new(16, &m->cache) < 0)
 		return -1;
-	sig_key_point(m->host, &point);
-	if (jose_thumbprint(&point, m->kid) < 0 ||
-	    bundle_add(b, &point, MINT_ISSUER, scopes, 1) < 0)
+	if (mint_enrol(b, m->host, MINT_ISSUER, "/ns/prod", m->kid) < 0 ||
+	    mint_enrol(b, m->host2, MINT_ISSUER2, "/ns/other", m->kid2) < 0)
 		return -1;
 	if (bundle_print(b, &m->bundle) < 0)
 		return -1;
@@ -163,6 +185,7 @@ static inline void mint_close(struct mint *m)
 	sig_key_free(m->host);
 	sig_key_free(m->proof);
 	sig_key_free(m->rogue);
+	sig_key_free(m->host2);
 	free(m->bundle);
 	free(m->image);
 	memset(m, 0, sizeof(*m));
@@ -194,12 +217,12 @@ static inline char *mint_wit(struct mint *m)
 	return mint_token(m->wit_header, m->wit, m->host);
 }
 
-/* The WPT for @wit: with its hash, unless a test set one (even null). */
+/* The WPT for @wit: with its hash, unless a test set one. */
 static inline char *mint_wpt(struct mint *m, const char *wit)
 {
 	uint8_t hash[32];
 
-	if (!json_object_get(m->wpt, "wth")) {
+	if (!m->no_wth && !json_object_get(m->wpt, "wth")) {
 		sig_sha256(wit, strlen(wit), hash);
 		json_object_set_new(m->wpt, "wth", mint_b64(hash, 32));
 	}
@@ -252,6 +275,7 @@ static inline enum reason mint_ask(struct mint *m, const char *wit, size_t wit_l
 	struct verify_world world = {
 		.ctx = m,
 		.now_s = m->now,
+		.clock_unsynchronised = m->unsynchronised,
 		.host = &m->facts,
 		.connection = mint_on_connection,
 		.cb_check = mint_on_cb,
