@@ -6,6 +6,8 @@ legitimate variant passes, the attack is refused with exactly one audit line tha
 one, descriptors go back to what they were, the legitimate variant passes again. An attack that is accepted raises
 Accepted, which the runner prints as ACCEPTED: that line, not just any failure, is what a broken twin must bring about.
 """
+import concurrent.futures
+import contextlib
 import json
 import os
 import re
@@ -134,6 +136,7 @@ class Host:
     def __init__(self, name):
         self.name, self.ip, self.ip6 = name, IP[name], IP6[name]
         self.here = os.environ.get("HOST", "a") == name
+        self.build = BUILD
         self.daemon_up = False
         self.audit_at = 0
 
@@ -181,11 +184,12 @@ class Host:
                     c=CONF, b=BUILD_MAIN, td=TD, n=" ".join(str(i) for i in range(len(entries)))))
 
     def start(self, build=None, args=""):
-        """Starts cleatd and waits until it says ready."""
+        """Starts cleatd (of the build it was last started from, if none is named) and waits until it says ready."""
+        self.build = build or self.build
         self.sh("mkdir -p /var/log/cleat /run/cleat; for c in %s; do mkdir -p /sys/fs/cgroup$c; done" %
                 " ".join(CGROUPS))
         self.sh("rm -f /run/cleatd.log; touch /run/cleatd.log; setsid %s/cleatd run %s >/run/cleatd.log 2>&1 "
-                "</dev/null & echo $! >/run/cleatd.pid" % (build or BUILD, args))
+                "</dev/null & echo $! >/run/cleatd.pid" % (self.build, args))
         until(self.ready, "cleatd to be ready on host " + self.name, 60)
         self.daemon_up = True
         self.audit()
@@ -209,8 +213,14 @@ class Host:
         return until(lambda: [l for l in self.read("/run/cleatd.log").splitlines()[before:]
                               if "reload" in l], "the reload on host " + self.name)
 
+    def reloaded(self):
+        """A reload that must succeed."""
+        lines = self.reload()
+        if not any("generation=" in l for l in lines):
+            raise Wrong("host %s: %s" % (self.name, lines))
+
     def rooms(self):
-        return [int(p) for p in self.sh("cat /run/cleatd.pid; pgrep -f -- --room= || true").split()]
+        return [int(p) for p in self.sh("pgrep '^cleatd'").split()]
 
     def fds(self):
         return [int(n) for n in self.sh("for p in %s; do ls /proc/$p/fd | wc -l; done" %
@@ -235,26 +245,45 @@ class Stage:
         self.a, self.b, self.c = (self.hosts.get(n) for n in "abc")
         self.actors = []
         self.port = 7000
-        entries = [h.enrol() for h in self.hosts.values()]
-        for h in self.hosts.values():
+        entries = self.each(Host.enrol)
+
+        def furnish(h):
             h.trust(entries)
             h.config(**config)
+        self.each(furnish)
+
+    def each(self, work):
+        """work(host) for all of them at the same time: what takes seconds in one guest does so in every guest."""
+        with concurrent.futures.ThreadPoolExecutor(len(self.hosts)) as pool:
+            return list(pool.map(work, self.hosts.values()))
 
     def start(self, builds=None, args=""):
-        for n, h in self.hosts.items():
-            h.start((builds or {}).get(n), args)
+        self.each(lambda h: h.start((builds or {}).get(h.name), args))
 
     def restart(self, **config):
         """Fresh daemons with another configuration (or the standard one)."""
-        for h in self.hosts.values():
+        def again(h):
             h.stop()
             h.config(**config)
             h.start()
+        self.each(again)
+
+    @contextlib.contextmanager
+    def policy(self, hosts="ab", **config):
+        """Another configuration by reload, and the standard one again at the end."""
+        for name in hosts:
+            self.hosts[name].config(**config)
+            self.hosts[name].reloaded()
+        try:
+            yield
+        finally:
+            for name in hosts:
+                self.hosts[name].config()
+                self.hosts[name].reloaded()
 
     def stop(self):
         self.dismiss()
-        for h in self.hosts.values():
-            h.stop()
+        self.each(Host.stop)
 
     def actor(self, host, cgroup="/good", uid=None, **more):
         """An actor of a workload; /good plays as uid 1001, the others as 1002."""
