@@ -26,8 +26,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -321,6 +323,28 @@ static void cmd_send(char **a)
 	if (n < 0)
 		return fail("send");
 	say("{\"ok\":true,\"n\":%zd}", n);
+}
+
+/* pour NAME BYTES: that many zeros, from a file without blocks; then closes */
+static void cmd_pour(char **a)
+{
+	unsigned long long left = strtoull(a[2], NULL, 10);
+	struct slot *s = slot_find(a[1]);
+	int hole = memfd_create("hole", MFD_CLOEXEC);
+	ssize_t n = 0;
+
+	if (!s || hole < 0 || ftruncate(hole, 64 << 20) < 0)
+		return fail("pour");
+	while (left && n >= 0) {
+		off_t from = 0;
+
+		n = sendfile(s->fd, hole, &from, left < (64 << 20) ? left : 64 << 20);
+		left -= n > 0 ? (unsigned long long)n : 0;
+	}
+	close(hole);
+	if (n < 0)
+		return fail("sendfile");
+	cmd_close(a);
 }
 
 /* recv NAME */
@@ -944,7 +968,7 @@ static const struct command {
 	{ "getfd", 4, cmd_getfd },     { "fdnum", 2, cmd_fdnum },	  { "fork", 2, cmd_fork },
 	{ "exec", 2, cmd_exec },       { "adopt", 3, cmd_adopt },	  { "setuid", 2, cmd_setuid },
 	{ "join", 2, cmd_join },       { "attach", 2, cmd_attach },	  { "pid", 1, cmd_pid },
-	{ "sniff", 3, cmd_sniff },     { "isns", 4, cmd_isns },
+	{ "sniff", 3, cmd_sniff },     { "isns", 4, cmd_isns },	  { "pour", 3, cmd_pour },
 	{ "unshare", 1, cmd_unshare }, { "repair", 8, cmd_repair },	  { "md5fill", 2, cmd_md5fill },
 };
 
