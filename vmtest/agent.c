@@ -575,7 +575,7 @@ static _Noreturn void agent(void)
 	int ended = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
 
 	if (*setting("HOST") == 'a' && fork() == 0) {
-		setsid();
+		setpgid(0, 0);   // no session: opening /dev/hvc0 must not make that its terminal
 		unmask();
 		execl("/bin/bash", "bash", "vmtest/init", NULL);
 		complain("run", "vmtest/init");

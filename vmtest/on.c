@@ -181,7 +181,7 @@ int main(int argc, char **argv)
 	if (host[0] < 'a' || host[0] > 'c' || host[1])
 		return usage();
 	if (!strcmp(name, "vm-reboot"))
-		return reboot_host(host[0], 60);
+		return reboot_host(host[0], 150);
 	if (optind + 1 >= argc)
 		return usage();
 
