@@ -197,6 +197,7 @@ static pid_t room_of(pid_t pid, const char *room)
 static int connect_all(struct host *h)
 {
 	char sign[300], check[300];
+	struct token t;
 
 	snprintf(sign, sizeof(sign), "%s/run/sign.sock", h->dir);
 	snprintf(check, sizeof(check), "%s/run/check.sock", h->dir);
@@ -210,6 +211,10 @@ static int connect_all(struct host *h)
 		h->sign[i] = ask_connect(sign);
 		h->check[i] = ask_connect(check);
 		if (h->sign[i] < 0 || h->check[i] < 0)
+			return -1;
+		/* answered: the rooms have looked at our cgroup, and we may go on to another */
+		if (ask_sign(h->sign[i], h->pairs[0].client, &t) < 0 ||
+		    ask_verify(h->check[i], h->pairs[0].server, &t) < 0)
 			return -1;
 	}
 	return 0;

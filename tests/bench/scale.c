@@ -8,12 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FEW    10
-#define MANY   10000
-#define CROWD  100000
-#define BLOCKS 12
-#define BATCH  300
-#define CROWDS 2
+#define FEW		10
+#define MANY		10000
+#define CROWD		100000
+#define BLOCKS		12
+#define BATCH		300
+#define CONNECT_BATCHES 100
+#define CONNECT_BATCH	5
+#define CROWDS		2
 
 #define FLAT "CPU of the room per request, daemons side by side asked in turn"
 
@@ -132,17 +134,17 @@ static int ask_and_connect(const struct host *h, struct asked *a)
 	for (unsigned i = 0; i < BLOCKS / 2; i++) {
 		if (ask(h, a) < 0)
 			return -1;
-		for (unsigned j = 0; j < 20; j++) {
+		for (unsigned j = 0; j < CONNECT_BATCHES; j++) {
 			uint64_t start = wall_ns();
 
-			for (unsigned n = 0; n < 25; n++) {
+			for (unsigned n = 0; n < CONNECT_BATCH; n++) {
 				struct pair p;
 
 				if (tcp_pair(h->listener, &p) < 0)
 					return -1;
 				tcp_pair_close(&p);
 			}
-			series_add(&a->connect, (double)(wall_ns() - start) / 25 / 1000);
+			series_add(&a->connect, (double)(wall_ns() - start) / CONNECT_BATCH / 1000);
 		}
 	}
 	return 0;
