@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "edge/cgroupfs.h"
 #include "edge/keys.h"
+#include "edge/policy_yaml.h"
 #include "room/image.h"
 #include "room/kernel_state.h"
 #include "room/place.h"
@@ -135,11 +136,14 @@ int kernel_image_next(struct kernel_room *k, char *error, size_t error_cap)
 	if (err == 0) {
 		/* before its labels are used: the next start goes on from here */
 		err = image_keep(k->private, p);
+		if (err == 0) /* and before its keys are: no bundle goes back, not even after a boot */
+			err = policy_sequences_store(p, k->o.state_dir);
 		if (err < 0)
 			image_unmap(p);
 	}
 	if (err < 0) {
-		snprintf(error, error_cap, "cannot keep the image: %s", strerror(-err));
+		snprintf(error, error_cap, "cannot keep the image or the sequences: %s",
+			 strerror(-err));
 		return err;
 	}
 	if (k->newest.p && k->newest.p != k->current.p) {
