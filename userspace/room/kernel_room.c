@@ -136,7 +136,8 @@ int kernel_image_next(struct kernel_room *k, char *error, size_t error_cap)
 	if (err == 0) {
 		/* before its labels are used: the next start goes on from here */
 		err = image_keep(k->private, p);
-		if (err == 0) /* and before its keys are: no bundle goes back, not even after a boot */
+		if (err ==
+		    0) /* and before its keys are: no bundle goes back, not even after a boot */
 			err = policy_sequences_store(p, k->o.state_dir);
 		if (err < 0)
 			image_unmap(p);
