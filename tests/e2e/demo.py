@@ -77,8 +77,11 @@ class Demo:
         if ledger:
             say("     %-22s %s" % ("the ledger on B knows", ledger))
         for l in lines:
-            why = l.get("why", "")
-            say("     %-22s %sreason=%s: %s%s" % ("the audit log says", dim, l["reason"], why, plain))
+            say("     %-22s %sreason=%s: %s%s" % ("the audit log says", dim, l["reason"], l.get("detail", l["why"]),
+                                                 plain))
+            if l["reason"] != "ok":
+                known = ["%s=%s" % (k, l[k]) for k in ("workload", "pid", "client", "server", "claimed_subject") if k in l]
+                say("     %-22s %s%s%s" % ("", dim, " ".join(known), plain))
         if not right:
             say("     %sTHIS WENT OTHERWISE THAN IT MUST%s" % (red, plain))
         say()
