@@ -205,6 +205,23 @@ check-vectors: $(VECTOR_BIN) ## test vectors
 check-native: $(B)/cleatd $(B)/cleatctl $(TOP)/e2e/protocol_client ## the daemon natively at level reduced
 	$(Q)BUILD=$(B) tests/e2e/native_reduced.sh
 
+# ---- attacks on verify() natively: tests of attacks.md A on the daemon's own code, each with its broken twins ------
+ATTACK_SRC := $(wildcard tests/attack/native/*.c)
+ATTACK_BIN := $(patsubst tests/attack/native/%.c,$(B)/attack/%,$(ATTACK_SRC))
+
+$(B)/attack/%: $(B)/obj/tests/attack/native/%.o $(call obj,$(CODE_BELOW_ROOM))
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(UNIT_LIBS)
+
+check-attack: $(ATTACK_BIN) ## forged tokens, natively
+	$(Q)tests/lint/run-units $(ATTACK_BIN)
+
+# A twin here is the same objects, but for those that hold the one check.
+check-attack-twins: $(UNIT_BIN) $(ATTACK_BIN) ## every native twin must be caught with an accept
+	$(Q)CC="$(CC)" CFLAGS='$(ALL_CFLAGS)' LDFLAGS='$(ALL_LDFLAGS)' LIBS='$(UNIT_LIBS)' \
+		tests/attack/native/twins $(B) $(CODE_BELOW_ROOM)
+
 # ---- fuzzing: libFuzzer over each parser, the corpus in the tree, ASan and UBSan on ------------------------------
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))

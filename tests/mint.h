@@ -130,23 +130,39 @@ static inline void mint_afresh(struct mint *m)
 	mint_reset(m);
 }
 
-static inline int mint_enrol(struct bundle *b, struct sig_key *key, const char *issuer,
-			     const char *scope, char kid[44])
+static inline int mint_kid(const struct sig_key *key, char ret[44])
 {
 	struct point point;
 
 	sig_key_point(key, &point);
-	if (jose_thumbprint(&point, kid) < 0)
-		return -1;
+	return jose_thumbprint(&point, ret);
+}
+
+static inline int mint_enrol(struct bundle *b, const struct sig_key *key, const char *issuer,
+			     const char *scope)
+{
+	struct point point;
+
+	sig_key_point(key, &point);
 	return bundle_add(b, &point, issuer, &scope, 1);
 }
 
+/* h1's kid sorts before h2's, so that "the first key" is h1's in every run. */
 static inline int mint_keys(struct mint *m)
 {
-	return sig_open() < 0 || sig_key_new(&m->host) < 0 || sig_key_new(&m->host2) < 0 ||
-			       sig_key_new(&m->proof) < 0 || sig_key_new(&m->rogue) < 0
-		       ? -1
-		       : 0;
+	struct sig_key *first;
+
+	if (sig_open() < 0 || sig_key_new(&m->host) < 0 || sig_key_new(&m->host2) < 0 ||
+	    sig_key_new(&m->proof) < 0 || sig_key_new(&m->rogue) < 0)
+		return -1;
+	if (mint_kid(m->host, m->kid) < 0 || mint_kid(m->host2, m->kid2) < 0)
+		return -1;
+	if (strcmp(m->kid, m->kid2) > 0) {
+		first = m->host2;
+		m->host2 = m->host;
+		m->host = first;
+	}
+	return mint_kid(m->host, m->kid) < 0 || mint_kid(m->host2, m->kid2) < 0 ? -1 : 0;
 }
 
 static inline int mint_open(struct mint *m)
@@ -160,8 +176,8 @@ static inline int mint_open(struct mint *m)
 	memset(m->facts.bootseed, 0xb0, BOOTSEED_LEN);
 	if (!b || mint_keys(m) < 0 || verify_cache_new(16, &m->cache) < 0)
 		return -1;
-	if (mint_enrol(b, m->host, MINT_ISSUER, "/ns/prod", m->kid) < 0 ||
-	    mint_enrol(b, m->host2, MINT_ISSUER2, "/ns/other", m->kid2) < 0)
+	if (mint_enrol(b, m->host, MINT_ISSUER, "/ns/prod") < 0 ||
+	    mint_enrol(b, m->host2, MINT_ISSUER2, "/ns/other") < 0)
 		return -1;
 	if (bundle_print(b, &m->bundle) < 0)
 		return -1;

@@ -154,7 +154,7 @@ Test(bundle, attack_003_keys_that_are_none)
 			"{\"keys\":[{\"use\":\"wit-svid\",\"kty\":\"EC\",\"crv\":\"P-256\",\"x\":\"%s\","
 			"\"y\":\"%s\",\"kid\":\"%s\"," OWN "}]}",
 			x, y, kid);
-		cr_assert_eq(parse(text, &b, error), -EBADMSG, "row %zu was taken", i);
+		cr_assert_eq(parse(text, &b, error), -EBADMSG, "accepted: twin=curve: row %zu", i);
 	}
 	cr_assert_null(b);
 	cr_assert_eq(parse("{\"keys\":[" GOOD "]}", &b, error), 0, "%s", error);

@@ -1,0 +1,556 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Attacks of attacks.md A, natively, on verify(): forged, confused and misshapen tokens of every class. Every test is
+ * three runs: the legitimate variant passes, the attacks are refused with their reason, the legitimate one passes
+ * again. In the broken twin that a test names, it fails with "accepted: twin=<name>".
+ */
+#include "../../mint.h"
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+
+static struct mint m;
+
+static void setup(void)
+{
+	cr_assert_eq(mint_open(&m), 0);
+	cr_assert_eq(mint_good(&m), REASON_OK, "the legitimate one, before");
+	mint_afresh(&m);
+}
+
+static void teardown(void)
+{
+	cr_expect_eq(mint_good(&m), REASON_OK, "the legitimate one, after");
+	mint_close(&m);
+}
+
+TestSuite(attack, .init = setup, .fini = teardown);
+
+static void expect(const char *twin, enum reason must, enum reason is, const char *what)
+{
+	cr_expect(is != REASON_OK, "accepted: twin=%s: %s", twin, what);
+	cr_expect_eq(is, must, "%s: %s, not %s", what, reason_word(is), reason_word(must));
+	cr_expect_eq(m.consumes, 0, "%s: something was marked", what);
+}
+
+static enum reason ask(const char *wit, const char *wpt)
+{
+	return mint_ask(&m, wit, strlen(wit), wpt, strlen(wpt));
+}
+
+static json_t *conn(void)
+{
+	return json_object_get(m.wpt, NAME_CONN);
+}
+
+static json_t *jwk(void)
+{
+	return json_object_get(json_object_get(m.wit, "cnf"), "jwk");
+}
+
+/* ---- 1 ---- */
+
+/* A token's signature in one of four ways: the right one, none, that of another text, 64 chance bytes. */
+static char *signed_as(const char *good, int way)
+{
+	char *at = malloc(strlen(good) + 100);
+	size_t len = (size_t)(strrchr(good, '.') + 1 - good);
+	uint8_t random[64];
+	struct text t;
+
+	strcpy(at, good);
+	if (way == 0)
+		return at;
+	at[len] = '\0';
+	if (way == 2)
+		strcpy(at + len,
+		       "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB"
+		       "AQEBAQEBAQEBAQEBAQ");
+	if (way == 3) {
+		cr_assert_eq(sig_random(random, 64), 0);
+		text_init(&t, at + len, 100);
+		text_b64url(&t, random, 64);
+	}
+	return at;
+}
+
+/* Refused before any curve arithmetic on the token whose header it is. */
+static void alg_is(const char *alg, bool of_wit, int way)
+{
+	json_t *header;
+	owned_mem char *wit = NULL, *wpt = NULL, *shown = NULL;
+	uint64_t before;
+	enum reason r;
+
+	mint_afresh(&m);
+	header = of_wit ? m.wit_header : m.wpt_header;
+	json_object_del(header, "alg");
+	if (alg)
+		json_object_set_new(header, "alg", mint_json(alg));
+	wit = mint_wit(&m);
+	if (of_wit) {
+		shown = signed_as(wit, way);
+		free(wit);
+		wit = take_ptr(shown);
+	}
+	wpt = mint_wpt(&m, wit);
+	if (!of_wit) {
+		shown = signed_as(wpt, way);
+		free(wpt);
+		wpt = take_ptr(shown);
+	}
+	before = sig_calls();
+	r = ask(wit, wpt);
+	expect("alg", REASON_ALG, r, alg ? alg : "absent");
+	cr_expect_eq(sig_calls() - before, of_wit ? 0 : 1, "%s: arithmetic before the refusal",
+		     alg);
+}
+
+Test(attack, attack_001_alg_none)
+{
+	static const char *const spellings[] = {
+		"'none'",  "'None'",   "'NONE'",  "'nOnE'",	    "''",
+		NULL,	   "null",     "[]",	  "['ES256']",	    "{'ES256':1}",
+		"'HS256'", "'ES256 '", "'es256'", "'ES256\\u0000'", "'ES384'",
+		"256",
+	};
+
+	for (size_t i = 0; i < sizeof(spellings) / sizeof(spellings[0]); i++)
+		for (int way = 0; way < 4; way++) {
+			alg_is(spellings[i], true, way);
+			alg_is(spellings[i], false, way);
+		}
+}
+
+/* ---- 6 ---- */
+
+/* kid is compared with what the bundle has and goes nowhere else: no file opens, no arithmetic happens. */
+Test(attack, attack_006_kid_injection)
+{
+	static char pipe_name[] = "/tmp/cleat-kid-XXXXXX";
+	char many[300];
+	const char *kids[] = { "../../etc/hostname",
+			       "/dev/zero",
+			       "/proc/self/fd/0",
+			       pipe_name,
+			       "%00",
+			       "' OR '1'='1",
+			       "\"; --",
+			       "",
+			       "*",
+			       many,
+			       "h1",
+			       "-PTiuiMwpW_0dv_Y5tpXxsmMU-XmSZwUNdKRS79oyYk" };
+	struct pollfd opened = { .events = POLLIN };
+
+	close(mkstemp(pipe_name));
+	unlink(pipe_name);
+	cr_assert_eq(mkfifo(pipe_name, 0600), 0);
+	opened.fd = open(pipe_name, O_RDONLY | O_NONBLOCK);
+	memset(many, 'k', sizeof(many));
+	many[sizeof(many) - 1] = '\0';
+	for (size_t i = 0; i < sizeof(kids) / sizeof(kids[0]); i++) {
+		owned_mem char *wit = NULL, *wpt = NULL;
+		uint64_t before;
+
+		mint_afresh(&m);
+		json_object_set_new(m.wit_header, "kid", json_string(kids[i]));
+		wit = mint_wit(&m);
+		wpt = mint_wpt(&m, wit);
+		before = sig_calls();
+		expect("kid", REASON_KEY, ask(wit, wpt), kids[i]);
+		cr_expect_eq(sig_calls(), before, "%s: arithmetic", kids[i]);
+	}
+	mint_afresh(&m);
+	json_object_set_new(m.wit_header, "kid", mint_json("7"));
+	expect("kid", REASON_KEY, mint_judge(&m), "a number");
+	mint_afresh(&m);
+	json_object_set_new(m.wit_header, "kid", json_stringn("x\0y", 3));
+	expect("kid", REASON_KEY, mint_judge(&m), "NUL inside");
+	cr_expect_eq(poll(&opened, 1, 0), 0, "nobody ever opened the pipe");
+	close(opened.fd);
+	unlink(pipe_name);
+}
+
+Test(attack, attack_006_kid_of_another_host)
+{
+	json_object_set_new(m.wit_header, "kid", json_string(m.kid2));
+	expect("wit_sig", REASON_SIGNATURE, mint_judge(&m),
+	       "the kid of h2 over the signature of h1");
+}
+
+Test(attack, attack_006_kid_of_a_megabyte)
+{
+	char *big = malloc(1 << 20);
+
+	memset(big, 'k', 1 << 20);
+	json_object_set_new(m.wit_header, "kid", json_stringn(big, 1 << 20));
+	free(big);
+	expect("", REASON_TOO_LARGE, mint_judge(&m), "a megabyte");
+}
+
+/* ---- 7 ---- */
+
+static json_t *rogue_jwk(void)
+{
+	json_t *j = mint_json("{'kty':'EC','crv':'P-256','alg':'ES256'}");
+	struct point p;
+
+	sig_key_point(m.rogue, &p);
+	json_object_set_new(j, "x", mint_b64(p.x, 32));
+	json_object_set_new(j, "y", mint_b64(p.y, 32));
+	return j;
+}
+
+Test(attack, attack_007_keys_in_headers)
+{
+	static const char *const names[] = { "jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		json_t *value = i == 0	 ? rogue_jwk()
+				: i == 3 ? mint_json("['AAAA']")
+					 : mint_json("'https://127.0.0.1:9/keys'");
+		owned_mem char *wit = NULL, *wpt = NULL, *good = NULL, *forged = NULL;
+
+		mint_afresh(&m);
+		json_object_set(m.wit_header, names[i], value);
+		wit = mint_token(m.wit_header, m.wit, m.rogue);
+		wpt = mint_wpt(&m, wit);
+		expect("wit_sig", REASON_SIGNATURE, ask(wit, wpt), names[i]);
+		mint_afresh(&m);
+		json_object_set(m.wpt_header, names[i], value);
+		good = mint_wit(&m);
+		free(mint_wpt(&m, good)); /* sets wth */
+		forged = mint_token(m.wpt_header, m.wpt, m.rogue);
+		expect("wpt_sig", REASON_SIGNATURE, ask(good, forged), names[i]);
+		mint_afresh(&m);
+		json_object_set(m.wit_header, names[i], value);
+		json_object_set_new(m.wpt_header, names[i], value);
+		cr_expect_eq(mint_judge(&m), REASON_OK, "%s: unknown members are ignored",
+			     names[i]);
+	}
+}
+
+Test(attack, attack_007_crit)
+{
+	static const char *const values[] = { "['x']",	 "[]",	    "null", "'x'",
+					      "['b64']", "['exp']", "{}",   "0" };
+
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+		for (int of_wit = 0; of_wit < 2; of_wit++) {
+			mint_afresh(&m);
+			json_object_set_new(of_wit ? m.wit_header : m.wpt_header, "crit",
+					    mint_json(values[i]));
+			json_object_set_new(m.wpt_header, "b64", mint_json("true"));
+			expect("crit", REASON_CRIT, mint_judge(&m), values[i]);
+		}
+}
+
+/* ---- 8 ---- */
+
+/* The token again, with @more put in front of the first member of its header or claims. */
+static char *with_front(const json_t *header, const json_t *claims, bool in_header,
+			const char *more, struct sig_key *key)
+{
+	owned_mem char *h = json_dumps(header, JSON_COMPACT), *c = json_dumps(claims, JSON_COMPACT);
+	char *text = in_header ? h : c;
+	owned_mem char *changed = malloc(strlen(text) + strlen(more) + 2);
+
+	sprintf(changed, "{%s,%s", more, text + 1);
+	return in_header ? mint_text(changed, c, key) : mint_text(h, changed, key);
+}
+
+Test(attack, attack_008_duplicates)
+{
+	static const struct {
+		bool wit, header;
+		const char *more;
+	} rows[] = {
+		{ true, false, "\"sub\":\"spiffe://example.org/ns/prod/root\"" },
+		{ true, false, "\"s\\u0075b\":\"spiffe://example.org/ns/prod/root\"" },
+		{ true, true, "\"alg\":\"none\"" },
+		{ true, true, "\"\\u0061lg\":\"none\"" },
+		{ true, false, "\"x\":{\"a\":1,\"\\u0061\":1}" },
+		{ false, false, "\"aud\":\"spiffe://example.org/ns/prod/db\"" },
+		{ false, false, "\"\\u0061ud\":\"spiffe://example.org/ns/prod/db\"" },
+		{ false, true, "\"typ\":\"JWT\"" },
+		{ false, false, "\"x\":[{\"a\":1,\"a\":2}]" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		owned_mem char *wit = NULL, *wpt = NULL;
+
+		mint_afresh(&m);
+		wit = rows[i].wit ? with_front(m.wit_header, m.wit, rows[i].header, rows[i].more,
+					       m.host)
+				  : mint_wit(&m);
+		wpt = mint_wpt(&m, wit);
+		if (!rows[i].wit) {
+			free(wpt);
+			wpt = with_front(m.wpt_header, m.wpt, rows[i].header, rows[i].more,
+					 m.proof);
+		}
+		expect("duplicates", REASON_MALFORMED, ask(wit, wpt), rows[i].more);
+	}
+}
+
+/* ---- 9 and 10 ---- */
+
+/* One claim of either token takes another value; whatever the reason, it must be refused and never rounded. */
+static void confused(bool of_wit, const char *name, const char *value)
+{
+	enum reason r;
+
+	mint_afresh(&m);
+	json_object_set_new(of_wit ? m.wit : m.wpt, name, mint_json(value));
+	r = mint_judge(&m);
+	cr_expect(r != REASON_OK, "accepted: twin=claims: %s = %s", name, value);
+	cr_expect_eq(m.consumes, 0);
+}
+
+static void confused_conn(const char *name, const char *value)
+{
+	mint_afresh(&m);
+	json_object_set_new(conn(), name, mint_json(value));
+	expect("", REASON_CLAIM, mint_judge(&m), value);
+}
+
+Test(attack, attack_009_claim_types)
+{
+	static const char *const dates[] = { "'123'",	      "-1",	      "9223372036854775807",
+					     "1099511627777", "1e300",	      "true",
+					     "null",	      "[1790000028]", "{}" };
+	static const char *const auds[] = { "[]",
+					    "['" MINT_SERVICE "','spiffe://example.org/x']",
+					    "['" MINT_SERVICE "','" MINT_SERVICE "']",
+					    "[['" MINT_SERVICE "']]",
+					    "null",
+					    "7",
+					    "''",
+					    "{'0':'" MINT_SERVICE "'}",
+					    "'" MINT_SERVICE "\\u0000'",
+					    "'" MINT_SERVICE "/'" };
+	static const char *const subs[] = { "'spiffe://example.org/ns/prod/web\\u0000'",
+					    "'spiffe://example.org/ns/prod/web\\u007f'",
+					    "'spiffe://example.org:65536/ns/prod/web'",
+					    "'spiffe://example.org:-1/ns/prod/web'",
+					    "['" MINT_CALLER "']",
+					    "7",
+					    "null" };
+	static const char *const numbers[] = {
+		"'7'",	"7.0",	"7.5", "-7", "9007199254740992", "9223372036854775807",
+		"true", "null", "[7]", "7e0"
+	};
+
+	for (size_t i = 0; i < sizeof(dates) / sizeof(dates[0]); i++) {
+		confused(true, "exp", dates[i]);
+		confused(false, "exp", dates[i]);
+		confused(false, "iat", dates[i]);
+		confused(true, "nbf", dates[i]);
+	}
+	for (size_t i = 0; i < sizeof(auds) / sizeof(auds[0]); i++)
+		confused(false, "aud", auds[i]);
+	for (size_t i = 0; i < sizeof(subs) / sizeof(subs[0]); i++)
+		confused(true, "sub", subs[i]);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		confused_conn("seq", numbers[i]);
+		confused_conn("est", numbers[i]);
+		confused_conn("v", numbers[i]);
+	}
+	confused(true, "jti", "7");
+	confused(true, "ueid", "'AgAAAAAAAAAAAAAAAAAAAAA'");
+	confused(false, NAME_LEVEL, "2");
+	confused(false, NAME_PROC, "'inst'");
+}
+
+/* Raw JSON that no JSON library of ours would print: overflow, overlong UTF-8, lone surrogates. */
+Test(attack, attack_009_raw_values)
+{
+	static const char *const rows[] = {
+		"\"x\":1e400",
+		"\"x\":-1e400",
+		"\"x\":NaN",
+		"\"x\":18446744073709551616",
+		"\"x\":9223372036854775808",
+		"\"x\":\"\\ud800\"",
+		"\"x\":\"\xc0\xaf\"",
+		"\"x\":\"\xed\xa0\x80\"",
+		"\"x\":01",
+		"\"x\":0x7",
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		owned_mem char *wit = NULL, *wpt = NULL;
+
+		mint_afresh(&m);
+		wit = with_front(m.wit_header, m.wit, false, rows[i], m.host);
+		wpt = mint_wpt(&m, wit);
+		expect("", REASON_MALFORMED, ask(wit, wpt), rows[i]);
+	}
+}
+
+/* Every mandatory one is dropped, made empty, made null. */
+#define CLAIMS(X)                                                                                  \
+	X(m.wit_header, "alg")                                                                     \
+	X(m.wit_header, "typ")                                                                     \
+	X(m.wit_header, "kid") X(m.wpt_header, "alg") X(m.wpt_header, "typ") X(m.wit, "sub")       \
+		X(m.wit, "iss") X(m.wit, "exp") X(m.wit, "cnf") X(jwk(), "kty") X(jwk(), "crv") X( \
+			jwk(), "x") X(jwk(), "y") X(jwk(), "alg") X(m.wit, "jti") X(m.wit, "ueid") \
+			X(m.wit, "bootseed") X(m.wpt, "aud") X(m.wpt, "iat") X(m.wpt, "exp") X(    \
+				m.wpt, "jti") X(m.wpt, "wth") X(m.wpt, NAME_CONN) X(conn(), "v")   \
+				X(conn(), "role") X(conn(), "cb") X(conn(), "est")                 \
+					X(conn(), "seq") X(m.wpt, NAME_LEVEL) X(m.wpt, NAME_PROC)  \
+						X(json_object_get(m.wpt, NAME_PROC), "inst")
+
+Test(attack, attack_010_missing_claims)
+{
+	static const char *const values[] = { NULL, "''", "null" };
+
+	for (size_t i = 0; i < 3; i++) {
+#define X(object, name)                                                                            \
+	mint_afresh(&m);                                                                           \
+	m.no_wth = !values[i];                                                                     \
+	if (strcmp(name, "wth") != 0)                                                              \
+		m.no_wth = false;                                                                  \
+	if (values[i])                                                                             \
+		json_object_set_new(object, name, mint_json(values[i]));                           \
+	else                                                                                       \
+		json_object_del(object, name);                                                     \
+	cr_expect(mint_judge(&m) != REASON_OK, "accepted: twin=claims: %s %s", name,               \
+		  values[i] ? values[i] : "dropped");                                              \
+	cr_expect_eq(m.consumes, 0);
+		CLAIMS(X)
+#undef X
+	}
+}
+
+/* ---- 11 ---- */
+
+Test(attack, attack_011_one_thing_verified_another_used)
+{
+	owned_mem char *wit = mint_wit(&m), *wpt = mint_wpt(&m, wit);
+	char at[3 * TOKEN_MAX];
+	const char *payload = strchr(wpt, '.') + 1, *sig = strrchr(wpt, '.') + 1;
+	int head = (int)(payload - 1 - wpt), body = (int)(sig - 1 - payload);
+
+	snprintf(at, sizeof(at), "%s%s", wpt, wpt);
+	expect("", REASON_MALFORMED, ask(wit, at), "two in one");
+	snprintf(at, sizeof(at), "%s.%s", wpt, wpt);
+	expect("", REASON_MALFORMED, ask(wit, at), "two joined by a dot");
+	snprintf(at, sizeof(at), "%s, %s", wpt, wpt);
+	expect("", REASON_MALFORMED, ask(wit, at), "two header lines joined");
+	snprintf(at, sizeof(at), "%s~%s", wit, wpt);
+	expect("", REASON_MALFORMED, ask(at, wpt), "the pair as the WIT");
+	snprintf(at, sizeof(at), "%.*s..%s", head, wpt, sig);
+	expect("", REASON_MALFORMED, ask(wit, at), "a detached payload");
+	snprintf(at, sizeof(at),
+		 "{\"payload\":\"%.*s\",\"protected\":\"%.*s\",\"signature\":\"%s\"}", body,
+		 payload, head, wpt, sig);
+	expect("", REASON_MALFORMED, ask(wit, at), "the flattened JSON form");
+	snprintf(
+		at, sizeof(at),
+		"{\"payload\":\"%.*s\",\"signatures\":[{\"protected\":\"%.*s\",\"signature\":\"%s\"},"
+		"{\"header\":{\"alg\":\"none\"}}]}",
+		body, payload, head, wpt, sig);
+	expect("", REASON_MALFORMED, ask(wit, at), "the general JSON form");
+}
+
+/* A whole token within a claim is a string, and the verdict is of the outer one. */
+Test(attack, attack_011_nested_token)
+{
+	owned_mem char *inner = NULL;
+
+	json_object_set_new(m.wit, "sub", json_string("spiffe://example.org/ns/prod/root"));
+	inner = mint_wit(&m);
+	mint_reset(&m);
+	json_object_set_new(m.wit, "token", json_string(inner));
+	json_object_set_new(m.wit, "payload",
+			    mint_json("{'sub':'spiffe://example.org/ns/prod/root'}"));
+	cr_expect_eq(mint_judge(&m), REASON_OK);
+	cr_expect_str_eq(m.verdict.wit.sub, MINT_CALLER);
+}
+
+/* ---- 13 ---- */
+
+/* Whoever can have the host key or a proof key sign something of another kind: its typ says so, and is refused. */
+Test(attack, attack_013_kinds_of_token)
+{
+	static const char *const others[] = { "wpt+jwt",   "jwt",	  "JWT", "at+jwt",
+					      "dpop+jwt",  "cleat-audit", "wit", "wit+cwt",
+					      "wit+jwt;x", "secevent+jwt" };
+	owned_mem char *wit = NULL, *wpt = NULL;
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		mint_afresh(&m);
+		json_object_set_new(m.wit_header, "typ", json_string(others[i]));
+		expect("typ", REASON_TYPE, mint_judge(&m), others[i]);
+		mint_afresh(&m);
+		json_object_set_new(m.wpt_header, "typ", json_string(i ? others[i] : "wit+jwt"));
+		expect("typ", REASON_TYPE, mint_judge(&m), others[i]);
+	}
+	mint_afresh(&m);
+	wit = mint_wit(&m);
+	wpt = mint_wpt(&m, wit);
+	expect("", REASON_TYPE, ask(wpt, wit), "swapped");
+	expect("", REASON_TYPE, ask(wit, wit), "the WIT twice");
+	expect("", REASON_TYPE, ask(wpt, wpt), "the WPT twice");
+}
+
+/* The host key signs WITs, a proof key WPTs: crossed over, neither holds, even with the right typ. */
+Test(attack, attack_013_keys_crossed)
+{
+	owned_mem char *by_proof = mint_token(m.wit_header, m.wit, m.proof);
+	owned_mem char *wpt = mint_wpt(&m, by_proof), *wit = NULL, *by_host = NULL;
+
+	expect("wit_sig", REASON_SIGNATURE, ask(by_proof, wpt), "a WIT signed by a workload");
+	mint_afresh(&m);
+	wit = mint_wit(&m);
+	free(mint_wpt(&m, wit)); /* sets wth */
+	by_host = mint_token(m.wpt_header, m.wpt, m.host);
+	expect("wpt_sig", REASON_SIGNATURE, ask(wit, by_host), "a WPT signed by the host");
+}
+
+/* ---- 16 ---- */
+
+/* The policy takes whatever id the scope allows: only the grammar stands between these and a name alike. */
+Test(attack, attack_016_names_are_not_normalised)
+{
+	static const char *const subs[] = {
+		"spiffe://example.org/ns/prod/./web",
+		"spiffe://example.org/ns/prod/x/../web",
+		"spiffe://example.org/ns/prod//web",
+		"spiffe://example.org/ns/prod/web/",
+		"spiffe://example.org/ns/prod/%77eb",
+		"spiffe://example.org/ns/prod/%2e%2e/web",
+		"spiffe://example.org/ns/prod/web%00",
+		"spiffe://example.org/ns/prod/we\xcc\x81"
+		"b",
+		"spiffe://example.org/ns/prod/w\xd0\xb5"
+		"b",
+		"spiffe://example.org/ns/prod/web\xe2\x80\x8f",
+		"spiffe://example.org/ns/prod/web?x",
+		"spiffe://example.org/ns/prod/web#x",
+		"spiffe://example.org/ns/prod/web ",
+	};
+	static const char *const domains[] = {
+		"spiffe://Example.org/ns/prod/web",   "spiffe://EXAMPLE.ORG/ns/prod/web",
+		"SPIFFE://example.org/ns/prod/web",   "spiffe://example.org./ns/prod/web",
+		"spiffe://x@example.org/ns/prod/web", "spiffe://example.org:443/ns/prod/web"
+	};
+
+	for (size_t i = 0; i < sizeof(subs) / sizeof(subs[0]); i++) {
+		mint_afresh(&m);
+		json_object_set_new(m.wit, "sub", json_string(subs[i]));
+		expect("subject", REASON_SUBJECT, mint_judge(&m), subs[i]);
+	}
+	for (size_t i = 0; i < sizeof(domains) / sizeof(domains[0]); i++) {
+		enum reason r;
+
+		mint_afresh(&m);
+		json_object_set_new(m.wit, "sub", json_string(domains[i]));
+		r = mint_judge(&m);
+		cr_expect(r == REASON_SUBJECT || r == REASON_TRUST_DOMAIN, "%s: %s", domains[i],
+			  reason_word(r));
+	}
+}
