@@ -43,7 +43,7 @@ static const struct row memory_row = {
 	.unit = "B",
 	.against = "the elements as declared: 72 B and the value, for each of three maps",
 	.method =
-		"growth of active objects in /proc/slabinfo over 32000 connected sockets, with programs less without",
+		"growth of active kmalloc objects in /proc/slabinfo over 32000 connected sockets, with programs less without",
 	.kind = BUDGET_VALUE_MAX,
 	.budget = 1024,
 };
@@ -167,7 +167,10 @@ static int times(const struct host *h)
 
 /* ---- memory ---- */
 
-/* What the slab allocator has handed out. Kept slabs and other users are why this, and not Slab of meminfo. */
+/*
+ * What is handed out of the kmalloc caches, where sk_storage elements live. Not Slab of meminfo: it has kept slabs and
+ * other users' inodes in it.
+ */
 static double kernel_bytes(void)
 {
 	owned_file FILE *f = NULL;
@@ -179,7 +182,7 @@ static double kernel_bytes(void)
 		syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 	f = fopen("/proc/slabinfo", "re");
 	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "%*s %lu %lu %lu", &active, &objects, &size) == 3)
+		if (sscanf(line, "kmalloc%*s %lu %lu %lu", &active, &objects, &size) == 3)
 			sum += (double)active * (double)size;
 	return sum;
 }
@@ -220,9 +223,9 @@ static int memory(const struct host *h)
 	}
 	if (err < 0)
 		return -1;
-	report_note("kernel memory of a socket, with programs      B: %s",
+	report_note("kmalloc memory of a socket, with programs     B: %s",
 		    series_text(&with, text, sizeof(text)));
-	report_note("kernel memory of a socket, without            B: %s",
+	report_note("kmalloc memory of a socket, without           B: %s",
 		    series_text(&without, text, sizeof(text)));
 	r.value = series_median(&with) - series_median(&without);
 	r.baseline = 3 * STORAGE_HEAD + sizeof(struct cleat_tag) + sizeof(struct cleat_seq) +
