@@ -70,6 +70,11 @@ static __always_inline void state_entered(struct sock *sk, int state)
 		return;
 	}
 	actor_now(&a);
+	if (!kept(owner_at_accept) && state == BPF_TCP_ESTABLISHED) { /* whoever runs now */
+		tag_own(tag, &a, netns_of(sk));
+		tag->state = CLEAT_STATE_OWNED;
+		return;
+	}
 	if (state == TCP_SYN_SENT)
 		tag_connect(tag, &a, netns_of(sk));
 	else
@@ -79,7 +84,8 @@ static __always_inline void state_entered(struct sock *sk, int state)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(cleat_state, struct sock *sk, int old, int state)
 {
-	if (state != TCP_SYN_SENT && state != TCP_LISTEN && state != TCP_CLOSE)
+	if (state != TCP_SYN_SENT && state != TCP_LISTEN && state != TCP_CLOSE &&
+	    (kept(owner_at_accept) || state != BPF_TCP_ESTABLISHED))
 		return 0;
 	if (sk->sk_protocol == IPPROTO_TCP)
 		state_entered(sk, state);

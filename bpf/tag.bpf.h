@@ -86,7 +86,8 @@ static __always_inline void tag_connect(struct cleat_tag *tag, const struct acto
 	tag_unflag(tag, CLEAT_TAG_PACKET | CLEAT_TAG_HELLO);
 	__builtin_memset(&tag->conn, 0, sizeof(tag->conn));
 	tag->conn.generation = generation;
-	tag_own(tag, a, netns);
+	if (kept(connect_owner))
+		tag_own(tag, a, netns);
 }
 
 /* A listener has no connection, even if the socket was one's end before. */
