@@ -68,21 +68,30 @@ void text_printf(struct text *t, const char *format, ...)
 	t->len += (size_t)n;
 }
 
+static bool is_plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
 void text_json(struct text *t, const char *s, size_t len)
 {
 	static const char hex[] = "0123456789abcdef";
 
 	text_put(t, "\"", 1);
-	for (size_t i = 0; i < len; i++) {
-		unsigned char c = (unsigned char)s[i];
+	for (size_t i = 0, plain = 0; i < len; plain = 0) {
+		unsigned char c;
 
-		if (c == '"' || c == '\\') {
+		while (i + plain < len && is_plain((unsigned char)s[i + plain]))
+			plain++;
+		text_put(t, s + i, plain);
+		i += plain;
+		if (i == len)
+			break;
+		c = (unsigned char)s[i++];
+		if (c == '"' || c == '\\')
 			text_put(t, (char[]){ '\\', (char)c }, 2);
-		} else if (c < 0x20 || c >= 0x7f) {
+		else
 			text_put(t, (char[]){ '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] }, 6);
-		} else {
-			text_put(t, s + i, 1);
-		}
 	}
 	text_put(t, "\"", 1);
 }
@@ -227,8 +236,12 @@ bool bytes_equal(const void *a, const void *b, size_t n)
 bool bytes_zero(const void *a, size_t n)
 {
 	const uint8_t *x = a;
-	uint8_t any = 0;
+	uint64_t word, any = 0;
 
+	for (; n >= sizeof(word); n -= sizeof(word), x += sizeof(word)) {
+		memcpy(&word, x, sizeof(word));
+		any |= word;
+	}
 	for (size_t i = 0; i < n; i++)
 		any |= x[i];
 	return any == 0;

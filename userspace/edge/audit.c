@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,17 +15,24 @@
 #define CLOSING	    ",\"cut\":true}\n"
 #define CLOSING_LEN (sizeof(CLOSING) - 1)
 
-/* "2026-08-01T12:00:00.123456Z" */
-static void put_time(struct text *t)
+/* "2026-08-01T12:00:00.123456Z"; all but the fraction is printed once a second. */
+static void put_time(struct audit_line *l)
 {
 	uint64_t now = clock_real_ns();
 	time_t s = (time_t)(now / 1000000000);
+	unsigned us = (unsigned)(now % 1000000000 / 1000);
+	char fraction[] = ".000000Z\"";
 	struct tm tm;
 
-	gmtime_r(&s, &tm);
-	text_printf(t, "\"%04d-%02d-%02dT%02d:%02d:%02d.%06uZ\"", tm.tm_year + 1900, tm.tm_mon + 1,
-		    tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
-		    (unsigned)(now % 1000000000 / 1000));
+	if (s != l->second || !l->time[0]) {
+		gmtime_r(&s, &tm);
+		strftime(l->time, sizeof(l->time), "\"%Y-%m-%dT%H:%M:%S", &tm);
+		l->second = s;
+	}
+	for (char *digit = fraction + 6; us; us /= 10)
+		*digit-- = (char)('0' + us % 10);
+	text_puts(&l->t, l->time);
+	text_puts(&l->t, fraction);
 }
 
 /* Every member is put between these two; the second takes back what did not fit. */
@@ -55,7 +61,7 @@ static void line_open(struct audit_line *l, const char *room)
 	text_init(&l->t, l->bytes, sizeof(l->bytes) - CLOSING_LEN);
 	l->cut = false;
 	text_puts(&l->t, "{\"time\":");
-	put_time(&l->t);
+	put_time(l);
 	audit_str(l, "room", room);
 }
 
@@ -110,16 +116,24 @@ void audit_hex(struct audit_line *l, const char *name, const void *bytes, size_t
 void audit_endpoint(struct audit_line *l, const char *name, const uint8_t addr[16], uint16_t port)
 {
 	static const uint8_t mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
-	char ip[INET6_ADDRSTRLEN] = "", both[INET6_ADDRSTRLEN + 10];
+	size_t at = member_begin(l, name);
+	char ip[INET6_ADDRSTRLEN] = "";
 
 	if (memcmp(addr, mapped, sizeof(mapped)) == 0) {
-		inet_ntop(AF_INET, addr + 12, ip, sizeof(ip));
-		snprintf(both, sizeof(both), "%s:%u", ip, port);
+		for (int i = 12; i < 16; i++) {
+			text_put(&l->t, i == 12 ? "\"" : ".", 1);
+			text_u64(&l->t, addr[i]);
+		}
 	} else {
 		inet_ntop(AF_INET6, addr, ip, sizeof(ip));
-		snprintf(both, sizeof(both), "[%s]:%u", ip, port);
+		text_puts(&l->t, "\"[");
+		text_puts(&l->t, ip);
+		text_puts(&l->t, "]");
 	}
-	audit_str(l, name, both);
+	text_puts(&l->t, ":");
+	text_u64(&l->t, port);
+	text_puts(&l->t, "\"");
+	member_end(l, at);
 }
 
 int audit_end(struct audit_line *l, int fd, bool sync)

@@ -8,13 +8,16 @@
 
 #include "base/bytes.h"
 #include "model/reason.h"
+#include <time.h>
 
 #define AUDIT_LINE_MAX 8192
 
 /* Zero-initialise once; then one line after the other. */
 struct audit_line {
 	struct text t;
-	bool cut;  /* a member did not fit */
+	bool cut;      /* a member did not fit */
+	time_t second; /* that time is of */
+	char time[24];
 	bool torn; /* the last write(2) put only a part of its line */
 	char bytes[AUDIT_LINE_MAX];
 };

@@ -92,6 +92,13 @@ int kern_tag_get(int map, int sock_fd, struct cleat_tag *ret)
 	return err < 0 ? err : -EAGAIN;
 }
 
+bool kern_tag_is(int map, int sock_fd, const struct cleat_tag *before)
+{
+	struct cleat_tag now;
+
+	return kern_map_get(map, &sock_fd, &now, 0) == 0 && memcmp(&now, before, sizeof(now)) == 0;
+}
+
 int kern_caller_get(int map, int sock_fd, struct cleat_caller *ret)
 {
 	return kern_map_get(map, &sock_fd, ret, 0);

@@ -14,9 +14,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
+#endif
+#ifndef PID_FS_MAGIC
+#define PID_FS_MAGIC 0x50494446
 #endif
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
@@ -40,11 +44,9 @@ static bool tcp_state(int fd, uint8_t *ret)
 enum reason peer_tcp(int fd, uint64_t *ret_cookie)
 {
 	int domain, type, protocol;
-	struct stat st;
 	uint8_t state;
 
-	if (fstat(fd, &st) < 0 || !S_ISSOCK(st.st_mode))
-		return REASON_NOT_TCP;
+	/* Never fstat(2): on a FUSE file that asks a stranger's program, and waits for it. This one says ENOTSOCK. */
 	if (!option(fd, SOL_SOCKET, SO_DOMAIN, &domain, sizeof(domain)) ||
 	    !option(fd, SOL_SOCKET, SO_TYPE, &type, sizeof(type)) ||
 	    !option(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, sizeof(protocol)))
@@ -219,11 +221,27 @@ int peer_reduced(int api_fd, struct peer_facts *ret, char *ret_cgroup_path, size
 	return 0;
 }
 
-/* Since 6.9 pidfds are files of a file system of their own, whose inodes name the process; before, the pid of a live
- * process does, and a process that is held by a pidfd and alive cannot share it. */
+/* Since 6.9 pidfds are files of a file system of their own, whose inodes name the process for the whole boot. */
+static bool on_pidfs(int pidfd, dev_t dev)
+{
+	static dev_t pidfs; /* once seen: a device number is not given twice while it is mounted */
+	struct statfs fs;
+
+	if (!pidfs && fstatfs(pidfd, &fs) == 0 && fs.f_type == PID_FS_MAGIC)
+		pidfs = dev;
+	return pidfs && dev == pidfs;
+}
+
+/* Before 6.9 the pid of a live process names it, and a process that is held by a pidfd and alive cannot share it. */
 bool peer_same(int pidfd_a, int pidfd_b)
 {
+	struct stat sa, sb;
 	uint32_t a, b;
+
+	if (fstat(pidfd_a, &sa) < 0 || fstat(pidfd_b, &sb) < 0)
+		return false;
+	if (sizeof(sa.st_ino) == 8 && on_pidfs(pidfd_a, sa.st_dev))
+		return sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
 
 	if (pidfd_pid(pidfd_a, &a) < 0 || pidfd_pid(pidfd_b, &b) < 0 || a != b)
 		return false;

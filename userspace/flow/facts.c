@@ -94,14 +94,14 @@ static int compute(const struct host_facts *host, struct connection_facts *f)
 	uint8_t cb[BINDING_CB_LEN], ns[BINDING_NS_LEN];
 	int err;
 
-	binding_cb(&f->tag.conn, cb);
-	binding_ns(host->bootseed, f->tag.owner.netns, ns);
-	err = sig_sha256(cb, sizeof(cb), f->cb);
-	if (err == 0)
-		err = sig_sha256(ns, sizeof(ns), f->ns);
 	f->est_ms = clock_boot_to_real_ms(f->tag.conn.est_ns);
 	f->local = binding_is_loopback(&f->tag.conn) || binding_is_link_local(&f->tag.conn);
-	return err;
+	binding_cb(&f->tag.conn, cb);
+	err = sig_sha256(cb, sizeof(cb), f->cb);
+	if (err < 0 || !f->local)
+		return err;
+	binding_ns(host->bootseed, f->tag.owner.netns, ns);
+	return sig_sha256(ns, sizeof(ns), f->ns);
 }
 
 enum reason facts_connection(const struct facts_maps *maps, const struct policy_image *p,

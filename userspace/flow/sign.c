@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define WIT_MAX	   8192 /* text of one WIT: two ids of 2048 in base64url, and the rest */
+#define JTI_BYTES  16
 #define CLAIMS_MAX 8192
 #define NS_PER_S   1000000000ull
 
@@ -32,6 +33,8 @@ struct sign_identities {
 	char kid[44];
 	struct identity **by_label;
 	uint32_t labels;
+	uint8_t random[32 * JTI_BYTES]; /* of the next jtis: each is used once, then wiped */
+	size_t random_left;
 };
 
 /* ---- identities ---- */
@@ -100,24 +103,31 @@ void sign_identities_renew(struct sign_identities *s, const struct policy_image 
 	}
 }
 
-static int jti_new(char ret[JTI_MAX + 1])
+static int jti_new(struct sign_identities *s, char ret[JTI_MAX + 1])
 {
-	uint8_t random[16];
 	struct text t;
-	int err = sig_random(random, sizeof(random));
+	int err;
 
+	if (!s->random_left) {
+		err = sig_random(s->random, sizeof(s->random));
+		if (err < 0)
+			return err;
+		s->random_left = sizeof(s->random);
+	}
+	s->random_left -= JTI_BYTES;
 	text_init(&t, ret, JTI_MAX + 1);
-	text_b64url(&t, random, sizeof(random));
-	return err;
+	text_b64url(&t, s->random + s->random_left, JTI_BYTES);
+	bytes_wipe(s->random + s->random_left, JTI_BYTES);
+	return 0;
 }
 
 /* The WIT of @i, signed by the host key. */
-static int wit_sign(const struct sign_identities *s, struct identity *i)
+static int wit_sign(struct sign_identities *s, struct identity *i)
 {
 	struct wit wit = { .iat = (double)i->issued_s, .exp = (double)(i->issued_s + WIT_LIFE_S) };
 	char header[256], claims[CLAIMS_MAX];
 	struct text h, c, t;
-	int err = jti_new(wit.jti);
+	int err = jti_new(s, wit.jti);
 
 	if (err < 0)
 		return err;
@@ -141,7 +151,7 @@ static int wit_sign(const struct sign_identities *s, struct identity *i)
 	return sig_sha256(i->wit, i->wit_len, i->wth);
 }
 
-static int identity_new(const struct sign_identities *s, const struct policy_image *p,
+static int identity_new(struct sign_identities *s, const struct policy_image *p,
 			const struct policy_workload *w, uint64_t now_s, struct identity **ret)
 {
 	owned(identity_owned) struct identity *i = calloc(1, sizeof(*i) + WIT_MAX);
@@ -230,22 +240,13 @@ static enum reason seq_next(int map, int sock_fd, uint32_t generation, uint64_t 
 	return REASON_OK;
 }
 
-/* Between the first look and the counter the socket may have been connected anew or passed on. */
-static bool unchanged(const struct facts_maps *maps, int sock_fd, const struct cleat_tag *before)
-{
-	struct cleat_tag now;
-
-	return kern_tag_get(maps->tags, sock_fd, &now) == 0 &&
-	       memcmp(&now, before, sizeof(now)) == 0;
-}
-
-static int claims_fill(const struct identity *i, const struct host_facts *host,
-		       const struct sign_ask *ask, const struct policy_call *rule,
-		       const struct connection_facts *on, uint64_t now_s, uint64_t seq,
-		       struct wpt *ret)
+static int claims_fill(struct sign_identities *s, const struct identity *i,
+		       const struct host_facts *host, const struct sign_ask *ask,
+		       const struct policy_call *rule, const struct connection_facts *on,
+		       uint64_t now_s, uint64_t seq, struct wpt *ret)
 {
 	uint8_t inst[BINDING_INST_LEN];
-	int err = jti_new(ret->jti);
+	int err = jti_new(s, ret->jti);
 
 	if (err < 0)
 		return err;
@@ -329,10 +330,11 @@ enum reason sign(const struct policy_image *p, struct sign_identities *identitie
 	reason = seq_next(ask->seq_map, ask->sock_fd, ret->on.tag.conn.generation, &seq);
 	if (reason != REASON_OK)
 		return reason;
-	if (kept(sign_unchanged) && !unchanged(maps, ask->sock_fd, &ret->on.tag))
+	/* since the first look the socket may have been connected anew or passed on */
+	if (kept(sign_unchanged) && !kern_tag_is(maps->tags, ask->sock_fd, &ret->on.tag))
 		return REASON_BUSY;
-	if (claims_fill(identity, host, ask, ret->rule ? ret->rule : &any, &ret->on, now_s, seq,
-			&ret->claims) < 0 ||
+	if (claims_fill(identities, identity, host, ask, ret->rule ? ret->rule : &any, &ret->on,
+			now_s, seq, &ret->claims) < 0 ||
 	    wpt_sign(identity, &ret->claims, ret) < 0)
 		return REASON_INTERNAL;
 	return REASON_OK;

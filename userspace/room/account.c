@@ -118,7 +118,11 @@ void account_stranger(struct account *a, const struct policy_image *p, const str
 void account_rule(struct account *a, const struct policy_image *p, uint32_t file, uint32_t line)
 {
 	char at[512];
+	struct text t;
 
-	snprintf(at, sizeof(at), "%s:%u", policy_string(p, file), line);
+	text_init(&t, at, sizeof(at));
+	text_puts(&t, policy_string(p, file));
+	text_puts(&t, ":");
+	text_u64(&t, line);
 	audit_str(&a->line, "rule", at);
 }

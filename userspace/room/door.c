@@ -3,7 +3,6 @@
 #include "room/door.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -101,7 +100,7 @@ static void connection_close(struct connection *c)
 	/* messages it still holds may carry lingering sockets: closing it may wait too */
 	reaper_put(d->reaper, c->source.fd);
 	if (c->caller.pidfd >= 0)
-		reaper_put(d->reaper, c->caller.pidfd);
+		close(c->caller.pidfd);
 	free(c);
 }
 
@@ -115,14 +114,20 @@ static int answer_send(struct door *d, int fd, size_t len, const struct iovec *t
 	return sendmsg(fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
+/* @cap bytes at @to are zero. */
+static void put_line(char *to, size_t cap, const char *line)
+{
+	memcpy(to, line, strnlen(line, cap - 1));
+}
+
 static void head_fill(struct cleat_answer_head *h, enum reason reason, const char *detail)
 {
 	enum reason shown = reason_public(reason);
 
 	h->protocol = CLEAT_PROTOCOL;
 	h->reason = shown;
-	snprintf(h->word, sizeof(h->word), "%s", reason_word(shown));
-	snprintf(h->detail, sizeof(h->detail), "%s", detail ? detail : reason_sentence(shown));
+	put_line(h->word, sizeof(h->word), reason_word(shown));
+	put_line(h->detail, sizeof(h->detail), detail ? detail : reason_sentence(shown));
 }
 
 /* ---- one message ---- */
@@ -152,7 +157,7 @@ static void fds_dispose(struct door *d)
 	for (unsigned i = 0; i < d->fd_count; i++)
 		reaper_put(d->reaper, d->fds[i]);
 	if (d->pidfd >= 0)
-		reaper_put(d->reaper, d->pidfd);
+		close(d->pidfd); /* the kernel's own make: nothing of it waits */
 	d->fd_count = 0;
 	d->pidfd = -1;
 }
@@ -290,7 +295,7 @@ static void connection_open(struct door *d, int fd)
 	    loop_add(d->loop, &c->source, EPOLLIN | EPOLLRDHUP) < 0) {
 		refuse_connection(d, fd);
 		if (c->caller.pidfd >= 0)
-			reaper_put(d->reaper, c->caller.pidfd);
+			close(c->caller.pidfd);
 		free(c);
 		return;
 	}

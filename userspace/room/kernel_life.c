@@ -282,9 +282,9 @@ static int rescan_start(struct kernel_room *k)
 	const struct timespec every = { .tv_nsec = RESCAN_MS * 1000000L };
 	const struct itimerspec when = { every, every };
 
-	k->rescan = (struct loop_source){
-		timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), on_rescan, k
-	};
+	k->rescan =
+		(struct loop_source){ timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK),
+				      on_rescan, k };
 	if (k->rescan.fd < 0 || timerfd_settime(k->rescan.fd, 0, &when, NULL) < 0)
 		return -errno;
 	return loop_add(k->loop, &k->rescan, EPOLLIN);

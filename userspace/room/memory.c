@@ -153,15 +153,6 @@ static enum reason cb_put(struct memory *m, const struct cleat_cb_key *key,
 	return REASON_OK;
 }
 
-/* The socket may have been connected anew or passed on since it was judged. */
-static bool unchanged(const struct memory *m, int sock_fd, const struct cleat_tag *before)
-{
-	struct cleat_tag now;
-
-	return kern_tag_get(m->tags_map, sock_fd, &now) == 0 &&
-	       memcmp(&now, before, sizeof(now)) == 0;
-}
-
 enum reason memory_consume(struct memory *m, int sock_fd, const struct connection_facts *on,
 			   uint32_t role, uint64_t seq, uint64_t until_boot_ns)
 {
@@ -180,7 +171,8 @@ enum reason memory_consume(struct memory *m, int sock_fd, const struct connectio
 	reason = memory_look(m, on, role);
 	if (reason != REASON_OK)
 		return reason;
-	if (kept(verify_unchanged) && !unchanged(m, sock_fd, &on->tag))
+	/* since it was judged the socket may have been connected anew or passed on */
+	if (kept(verify_unchanged) && !kern_tag_is(m->tags_map, sock_fd, &on->tag))
 		return REASON_BUSY;
 
 	key_of(on, role, &key);

@@ -15,7 +15,7 @@
 
 #define SLOW_THREADS 4
 #define STACK_BYTES  (128 * 1024)
-#define NAP_NS	     200000	       /* the fast lane looks again after this before it sleeps */
+#define NAP_NS	     500000	       /* the fast lane looks again after this before it sleeps */
 #define KICK_NS	     (5 * 1000 * 1000) /* how long a close may linger */
 #define KICK_SIGNAL  SIGUSR1
 
