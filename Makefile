@@ -117,6 +117,7 @@ $(B)/obj/userspace/edge/kern.o: $(B)/gen/cleat.skel.h
 
 $(B)/cleatd: $(call obj,userspace/cleatd.c $(ROOM) $(FLOW) $(EDGE) $(MODEL) $(BASE))
 	$(call say,LINK,$@)
+	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_bpf) $(LIBS_json) $(LIBS_yaml) $(LIBS_ssl) -lpthread
 
 $(B)/cleatctl: $(call obj,$(wildcard userspace/cleatctl*.c) $(LIBSRC) $(filter-out userspace/edge/kern%,$(EDGE)) $(MODEL) $(BASE))
@@ -273,7 +274,8 @@ vmtest-shell: programs $(ACTORS) ## a shell inside guest a, b beside it
 # Every check that a test claims to guard, removed once.
 TWINS    = $(shell /usr/bin/python3 tests/attack/suite.py --list-twins 2>/dev/null)
 twins: programs ## build every broken twin
-	$(Q)for t in $(TWINS); do $(MAKE) --no-print-directory TWIN=$$t build/twin/$$t/cleatd || exit 1; done
+	$(Q)for t in $(TWINS); do $(MAKE) --no-print-directory TWIN=$$t build/twin/$$t/cleatd \
+		build/twin/$$t/libcleat.so.$(SOVERSION) || exit 1; done
 
 vmtest-twins: twins $(ACTORS) ## each broken twin must be caught by its test
 	$(Q)vmtest/suites --twins --kernel $(or $(KERNEL),6.12) $(TEST)

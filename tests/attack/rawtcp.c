@@ -57,6 +57,7 @@ struct packet {
 
 static struct conn conns[CONNS];
 static int tun = -1;
+static char tun_name[IFNAMSIZ];
 
 /* ---- segments ---- */
 
@@ -237,7 +238,7 @@ static struct conn *conn_known(char **a)
 
 /* ---- commands ---- */
 
-/* tun NAME ADDRESS...: an interface, up, to which the addresses are routed */
+/* tun NAME: an interface, up */
 static void cmd_tun(char **a)
 {
 	struct ifreq r = { .ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR };
@@ -253,12 +254,32 @@ static void cmd_tun(char **a)
 		 a[1], a[1]);
 	if (system(line) != 0)
 		return play_fail("ip link");
-	for (int i = 2; a[i]; i++) {
-		snprintf(line, sizeof(line), "ip route replace %s/32 dev %s", a[i], a[1]);
+	snprintf(tun_name, sizeof(tun_name), "%s", a[1]);
+	play_ok();
+}
+
+static void route(const char *verb, char **addresses)
+{
+	char line[256];
+
+	for (int i = 1; addresses[i]; i++) {
+		snprintf(line, sizeof(line), "ip route %s %s/32 dev %s", verb, addresses[i],
+			 tun_name);
 		if (system(line) != 0)
-			return play_fail("ip route");
+			return play_fail(line);
 	}
 	play_ok();
+}
+
+/* route ADDRESS...: what goes there goes to us */
+static void cmd_route(char **a)
+{
+	route("replace", a);
+}
+
+static void cmd_unroute(char **a)
+{
+	route("del", a);
 }
 
 static int shake(struct conn *c)
@@ -437,6 +458,18 @@ static void cmd_step(char **a)
 	play_ok();
 }
 
+/* clock synchronised|unsynchronised: what the kernel says of its clock */
+static void cmd_clock(char **a)
+{
+	struct timex t = { .modes = ADJ_STATUS | ADJ_MAXERROR | ADJ_ESTERROR };
+
+	if (strcmp(a[1], "synchronised") != 0)
+		t.status = STA_UNSYNC, t.maxerror = t.esterror = 16000000;
+	if (adjtimex(&t) < 0)
+		return play_fail("adjtimex");
+	play_ok();
+}
+
 static void cmd_now(char **a)
 {
 	(void)a;
@@ -512,10 +545,11 @@ static void cmd_rewind(char **a)
 }
 
 static const struct play_command commands[] = {
-	{ "tun", 3, cmd_tun },	   { "syn", 7, cmd_syn },	 { "pretend", 8, cmd_pretend },
-	{ "ack", 2, cmd_ack },	   { "look", 3, cmd_look },	 { "forget", 2, cmd_forget },
-	{ "drain", 2, cmd_drain }, { "rst", 2, cmd_rst },	 { "step", 2, cmd_step },
-	{ "now", 1, cmd_now },	   { "rewind", 10, cmd_rewind },
+	{ "tun", 2, cmd_tun },	 { "route", 2, cmd_route },	{ "unroute", 2, cmd_unroute },
+	{ "syn", 7, cmd_syn },	 { "pretend", 8, cmd_pretend }, { "ack", 2, cmd_ack },
+	{ "look", 3, cmd_look }, { "forget", 2, cmd_forget },	{ "drain", 2, cmd_drain },
+	{ "rst", 2, cmd_rst },	 { "step", 2, cmd_step },	{ "clock", 2, cmd_clock },
+	{ "now", 1, cmd_now },	 { "rewind", 10, cmd_rewind },
 };
 
 int main(int argc, char **argv)

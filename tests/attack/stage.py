@@ -190,7 +190,7 @@ class Host:
                 " ".join(CGROUPS))
         self.sh("rm -f /run/cleatd.log; touch /run/cleatd.log; setsid %s/cleatd run %s >/run/cleatd.log 2>&1 "
                 "</dev/null & echo $! >/run/cleatd.pid" % (self.build, args))
-        until(self.ready, "cleatd to be ready on host " + self.name, 60)
+        until(self.ready, "cleatd to be ready on host " + self.name, 300)
         self.daemon_up = True
         self.audit()
 

@@ -5,6 +5,7 @@
  */
 #include "cleat.h"
 
+#include "base/twin.h"
 #include "lib/ask.h"
 #include "model/request.h"
 #include <errno.h>
@@ -19,6 +20,13 @@ _Static_assert(CLEAT_ID_CAP == CLEAT_ASK_ID_MAX + 8, "ids fit");
 static struct cleat_ask_head head(uint32_t type)
 {
 	return (struct cleat_ask_head){ .protocol = CLEAT_PROTOCOL, .type = type, .serial = 1 };
+}
+
+/* Whatever becomes of the call: nothing of what stood there before is left. */
+static void clear(void *result, size_t len)
+{
+	if (kept(zeroed))
+		memset(result, 0, len);
 }
 
 /* reason, word and detail: the only members a refusal fills. */
@@ -97,7 +105,7 @@ API int cleat_sign(int fd, const char *audience, const struct cleat_sign_options
 	size_t len = audience ? strlen(audience) : 0;
 	int result;
 
-	memset(ret, 0, sizeof(*ret));
+	clear(ret, sizeof(*ret));
 	if (fd < 0 || len < 1 || len > sizeof(m.audience))
 		return -EINVAL;
 	m.audience_len = (uint32_t)len;
@@ -205,7 +213,7 @@ static int verify(int fd, const char *wit, size_t wit_len, const char *wpt, size
 API int cleat_verify(int fd, const char *wit, const char *wpt,
 		     const struct cleat_verify_options *opt, struct cleat_verdict *ret)
 {
-	memset(ret, 0, sizeof(*ret));
+	clear(ret, sizeof(*ret));
 	if (!wit || !wpt)
 		return -EINVAL;
 	return verify(fd, wit, strlen(wit), wpt, strlen(wpt), opt, ret);
@@ -216,7 +224,7 @@ API int cleat_verify_string(int fd, const char *assertion, const struct cleat_ve
 {
 	const char *wave = assertion ? strchr(assertion, '~') : NULL;
 
-	memset(ret, 0, sizeof(*ret));
+	clear(ret, sizeof(*ret));
 	if (!wave)
 		return -EINVAL;
 	/* a second '~' is in no token's alphabet: the daemon refuses it */
@@ -242,7 +250,7 @@ API int cleat_whoami(const struct cleat_where *where, struct cleat_self *ret)
 	};
 	int result;
 
-	memset(ret, 0, sizeof(*ret));
+	clear(ret, sizeof(*ret));
 	result = cleat_ask(&q);
 	if (result == 0 && (q.got != sizeof(a) || !terminated(a.id, sizeof(a.id))))
 		result = -EPROTO;
@@ -290,7 +298,7 @@ API int cleat_whois(int fd, const struct cleat_where *where, struct cleat_peer *
 	};
 	int result;
 
-	memset(ret, 0, sizeof(*ret));
+	clear(ret, sizeof(*ret));
 	if (fd < 0)
 		return -EINVAL;
 	result = cleat_ask(&q);

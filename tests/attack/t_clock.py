@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clocks (attacks.md J): stepped, and called unsynchronised."""
+import stage
+from stage import Accepted, Wrong, test, until
+
+SECOND = 10**9
+
+
+def clock_of(s, host):
+    """The clock of a host, as rawtcp knows to turn it."""
+    return s.actor(host, "/nobody", 0, actor=stage.BUILD_MAIN + "/tests-vm/rawtcp")
+
+
+def right_again(clock, start):
+    now = clock.must("now")
+    clock.must("step %d" % (start["real"] + now["boot"] - start["boot"] - now["real"]))
+
+
+@test(183, name="clock_set_back_an_hour", twin="est")
+def set_back(s):
+    """b's clock goes back: what was consumed is not fresh again, what had expired is not alive again."""
+    clock = clock_of(s, s.b)
+    start = clock.must("now")
+    text = stage.POLICY.replace("/good ] }}", "/good ], life: 1s }}", 1)
+    with s.policy(policy=text, extra_main="leeway: 1s\n"):
+        good, svc = s.actor(s.a), s.service()
+        control = lambda: s.accepted(good, svc)  # noqa: E731
+        control()
+        try:
+            one = s.connect(good, svc, "one")
+            t = s.sign(good, "one")
+            if not s.verify(svc, one, t)["ok"]:
+                raise Wrong("the first presentation must be accepted")
+            clock.must("step %d" % (-3600 * SECOND))
+            s.refused(lambda: s.verify(svc, one, t), "wrong-establishment", s.b)
+            right_again(clock, start)
+            # Never presented in time: it expires. Then the clock goes back to when it was signed, or as near as a
+            # second behind it; on its own connection, and still it is not the time of that connection any more.
+            two = s.connect(good, svc, "two")
+            signed = clock.must("now")
+            t = s.sign(good, "two")
+            until(lambda: s.verify(svc, two, t).get("reason") == "expired", "the assertion to expire", 30)
+            apart = max(clock.must("now")["boot"] - signed["boot"], 3 * SECOND)
+            clock.must("step %d" % -apart)
+            s.refused(lambda: s.verify(svc, two, t), "wrong-establishment", s.b)
+        finally:
+            right_again(clock, start)
+        control()
+
+
+@test(183, name="clock_unsynchronised", twin="verify_clock")
+def unsynchronised(s):
+    """Without "unsynchronised-ok" a clock that the kernel calls unsynchronised is no clock to check times by; one that
+    it calls synchronised is."""
+    clocks = clock_of(s, s.a), clock_of(s, s.b)
+    good, svc = s.actor(s.a), s.service()
+    control = lambda: s.accepted(good, svc)  # noqa: E731
+    control()
+    for c in clocks:
+        c.must("clock synchronised")
+    with s.policy(clock="synchronised"):
+        control()
+        try:
+            one = s.connect(good, svc, "one")
+            t = s.sign(good, "one")
+            clocks[1].must("clock unsynchronised")
+            s.refused(lambda: s.verify(svc, one, t), "clock", s.b)
+            clocks[1].must("clock synchronised")
+            control()
+        finally:
+            for c in clocks:
+                c.must("clock synchronised")
+        if not s.verify(svc, one, t)["ok"]:
+            raise Wrong("nothing was spent by the refusal")
+        control()
+    for c in clocks:
+        c.must("clock unsynchronised")
+
+
+@test(183, name="clock_unsynchronised_at_the_signer", twin="sign_clock")
+def unsynchronised_sign(s):
+    clock = clock_of(s, s.a)
+    good, svc = s.actor(s.a), s.service()
+    control = lambda: s.accepted(good, svc)  # noqa: E731
+    control()
+    clock.must("clock synchronised")
+    with s.policy(hosts="a", clock="synchronised"):
+        control()
+        s.connect(good, svc, "one")
+        clock.must("clock unsynchronised")
+        try:
+            s.refused(lambda: good("sign one " + s.audience()), "clock", s.a, room="sign")
+        finally:
+            clock.must("clock synchronised")
+        control()
+    clock.must("clock unsynchronised")
