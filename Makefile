@@ -205,6 +205,7 @@ check-vectors: $(VECTOR_BIN) ## test vectors
 # ---- the daemon itself, on this machine -------------------------------------------------------------------------
 check-native: $(B)/cleatd $(B)/cleatctl $(TOP)/e2e/protocol_client ## the daemon natively at level reduced
 	$(Q)BUILD=$(B) tests/e2e/native_reduced.sh
+	$(Q)BUILD=$(B) tests/e2e/cleatctl.sh
 
 # ---- attacks on verify() natively: tests of attacks.md A on the daemon's own code, each with its broken twins ------
 ATTACK_SRC := $(wildcard tests/attack/native/*.c)

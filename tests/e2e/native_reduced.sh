@@ -68,6 +68,7 @@ check "whoami: nobody" '^nobody label=0' "$(within other "$c" whoami)"
 check "whoami in Python" 'spiffe://prod.example/ledger .*level=1' "$(within ledger "$py" whoami)"
 
 present() { # what, server program, client program, client's cgroup, expected of the client, of the server
+	: >"$w/server" # or the port of the one before would be read
 	within ledger "$2" serve 0 >"$w/server" 2>&1 &
 	local server=$!
 	await '^listening' "$w/server"

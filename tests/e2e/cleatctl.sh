@@ -1,0 +1,200 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# cleatctl as a person uses it: exit codes, what is said, that --json is one JSON document a line; a host enrolled from
+# nothing; and its questions to a daemon at level reduced, on a connection that a shell opened. The last part needs root
+# and a cgroup2 mount.
+set -uo pipefail
+src=$(cd "$(dirname "$0")/../.." && pwd)
+b=${BUILD:-$src/build}
+ctl=$b/cleatctl
+mount=$(awk '$0 ~ / - cgroup2 / && $4 == "/" { print $5; exit }' /proc/self/mountinfo)
+cg=/cleat-ctl-$$
+w=$(mktemp -d)
+passed=0 failed=0 skipped=0 daemon='' server=''
+
+cleanup() {
+	for p in $server $daemon; do kill "$p" 2>/dev/null && wait "$p" 2>/dev/null; done
+	for d in caller service; do rmdir "$mount$cg/$d" 2>/dev/null; done
+	rmdir "$mount$cg" 2>/dev/null
+	rm -rf "$w"
+}
+trap cleanup EXIT
+
+ok() { passed=$((passed + 1)); echo "  ok      $1"; }
+bad() { failed=$((failed + 1)); echo "  FAIL    $1${2:+: $2}"; }
+is() { # exit code, extended regex of what is said, arguments...
+	local want=$1 said=$2 out rc
+	shift 2
+	out=$("$ctl" "$@" 2>&1 </dev/null)
+	rc=$?
+	if [ "$rc" -ne "$want" ]; then
+		bad "cleatctl $*" "exit $rc, not $want: $out"
+	elif ! grep -qE -- "$said" <<<"$out"; then
+		bad "cleatctl $*" "$out"
+	else
+		ok "cleatctl $*"
+	fi
+}
+json() { # exit code, Python condition on o, arguments...
+	local want=$1 holds=$2 out rc
+	shift 2
+	out=$("$ctl" --json "$@" 2>"$w/stderr" </dev/null)
+	rc=$?
+	if [ "$rc" -eq "$want" ] && [ ! -s "$w/stderr" ] &&
+		python3 -c 'import json, sys; o = json.loads(sys.argv[1]); assert eval(sys.argv[2]), o' "$out" "$holds" 2>"$w/why"; then
+		ok "cleatctl --json $*"
+	else
+		bad "cleatctl --json $*" "exit $rc: $out $(cat "$w/stderr" "$w/why" 2>/dev/null)"
+	fi
+}
+within() { local d=$mount$cg/$1; shift; (echo $BASHPID >"$d/cgroup.procs" && exec "$@"); }
+await() { timeout 10 sh -c 'until grep -qE -- "$1" "$2" 2>/dev/null; do sleep 0.05; done' - "$1" "$2"; }
+
+# ---- usage ----
+is 2 'usage: cleatctl'
+is 2 'usage: cleatctl' nonsense
+is 2 'usage: cleatctl' policy
+is 0 'usage: cleatctl' --help
+for verb in sign verify whoami whois 'policy check' 'policy print' 'host init' 'host entry' 'trust add' 'trust remove' \
+	'trust list' 'trust check' version; do
+	# shellcheck disable=SC2086
+	is 0 "^usage: cleatctl $verb" $verb --help
+done
+is 0 '^cleatctl [0-9]' version
+json 0 '"version" in o' version
+is 2 'no option --nonsense' policy check --nonsense
+is 2 'needs a value' policy check --dir
+is 2 'given twice' policy check --dir a --dir b
+is 2 'one word too many' policy check a
+is 2 'number of an open descriptor' sign --audience spiffe://prod.example/x
+is 2 'is not open' sign --fd 99 --audience spiffe://prod.example/x
+is 2 'number of an open descriptor' whois --fd 010
+is 2 'needs --audience' sign --fd 0
+is 2 'signer.s end' verify --fd 0 --assertion a~b --expect both
+is 2 'needs --wit and --wpt, or --assertion' verify --fd 0
+is 2 'needs --wit and --wpt, or --assertion' verify --fd 0 --wit a --assertion b
+is 2 '64 hex digits' sign --fd 0 --audience x --ath abc
+is 1 'no-daemon' --runtime-dir "$w/none" whoami
+json 1 'o["ok"] is False and o["reason"] == "no-daemon"' --runtime-dir "$w/none" whoami
+
+# ---- a host from nothing ----
+is 2 'needs --name' host init --dir "$w/lib" --name a
+[ ! -e "$w/lib" ] && ok 'a mistake leaves no key' || bad 'a mistake leaves no key'
+is 2 'one component' host init --dir "$w/lib" --name a/b --trust-domain prod.example --scope /
+is 2 'not below /host' host init --dir "$w/lib" --name a --trust-domain prod.example --scope /host/b
+is 2 'not below /host' host init --dir "$w/lib" --name a --trust-domain prod.example --scope spiffe://other.example/
+is 2 'no trust domain' host init --dir "$w/lib" --name a --trust-domain Prod --scope /
+"$ctl" host init --dir "$w/lib" --name a --trust-domain prod.example --scope / >"$w/a.json" && ok 'host init' || bad 'host init'
+"$ctl" host init --dir "$w/lib-b" --name b --trust-domain prod.example --scope /ledger /shop >"$w/b.json"
+[ "$(stat -c %a "$w/lib/host.key")" = 600 ] && ok 'the key is 0600' || bad 'the key is 0600'
+before=$(sha256sum "$w/lib/host.key")
+is 1 'holds a key already' host init --dir "$w/lib" --name a --trust-domain prod.example --scope /
+[ "$before" = "$(sha256sum "$w/lib/host.key")" ] && ok 'a key is never replaced' || bad 'a key is never replaced'
+cmp -s "$w/a.json" <("$ctl" host entry --dir "$w/lib" --name a --trust-domain prod.example --scope /) &&
+	ok 'host entry says what host init said' || bad 'host entry says what host init said'
+chmod 644 "$w/lib-b/host.key"
+is 1 "root's alone" host entry --dir "$w/lib-b" --name b --trust-domain prod.example --scope /
+
+t=$w/etc/trust/prod.example.json
+mkdir -p "$w/etc/trust"
+is 0 'spiffe_sequence 1' trust add --bundle "$t" "$w/a.json"
+is 1 'holds this key already' trust add --bundle "$t" "$w/a.json"
+"$ctl" trust add --bundle "$t" - <"$w/b.json" >/dev/null && ok 'trust add from standard input' || bad 'trust add -'
+echo '{"kty":"EC"}' >"$w/broken.json"
+is 1 'is no entry of prod.example' trust add --bundle "$t" "$w/broken.json"
+is 1 'an entry is one key' trust add --bundle "$t" /dev/null
+is 2 'named <trust domain>.json' trust add --bundle "$w/bundle" "$w/a.json"
+is 1 'is no entry of other.example' trust add --bundle "$w/etc/trust/other.example.json" "$w/a.json"
+[ ! -e "$w/etc/trust/other.example.json" ] && ok 'a refused entry makes no bundle' || bad 'a refused entry makes no bundle'
+is 0 '2 keys' trust list --dir "$w/etc"
+json 0 'len(o["bundle"]["keys"]) == 2 and o["bundle"]["spiffe_sequence"] == 2' trust list --dir "$w/etc"
+is 0 '^ok: ' trust check --bundle "$t"
+for i in 2 3; do
+	"$ctl" host init --dir "$w/lib-$i" --name a --trust-domain prod.example --scope / >"$w/a$i.json"
+done
+is 0 '3 keys' trust add --bundle "$t" "$w/a2.json"
+is 1 'has 2 keys already' trust add --bundle "$t" "$w/a3.json"
+kid=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["kid"])' "$w/a2.json")
+is 0 '2 keys, spiffe_sequence 4' trust remove --bundle "$t" -- "$kid"
+is 1 'holds no key' trust remove --bundle "$t" -- "$kid"
+mkdir -p "$w/state/trust" && echo 9 >"$w/state/trust/prod.example.sequence"
+is 1 'went back' trust check --bundle "$t" --state-dir "$w/state"
+chmod 666 "$t"
+is 1 'chmod go-w' trust check --bundle "$t"
+is 0 '^ok: ' trust check --bundle "$t" --any-owner
+chmod 644 "$t"
+
+# ---- policy ----
+is 1 'cleat.yaml:1:1: not there' policy check --dir "$w/etc"
+cp "$src/policies/two-tier.yaml" "$w/etc/cleat.yaml"
+is 0 '^ok: 2 workloads' policy check --dir "$w/etc"
+json 0 'o["ok"] and o["workloads"] == 2 and o["keys"] == 2' policy check --dir "$w/etc"
+json 0 'o["accept"][0]["hosts"] == ["a", "b"]' policy print --dir "$w/etc"
+is 1 'went back' policy check --dir "$w/etc" --state-dir "$w/state"
+"$ctl" policy print --dir "$w/etc" >"$w/printed"
+cp "$w/printed" "$w/etc/cleat.yaml"
+"$ctl" policy print --dir "$w/etc" | cmp -s - "$w/printed" && ok 'what is printed prints the same' || bad 'what is printed prints the same'
+sed -i 's/^accept:/acept:/' "$w/etc/cleat.yaml"
+is 1 'cleat.yaml:[0-9]+:1: "acept" is no key here: did you mean "accept"' policy check --dir "$w/etc"
+json 1 'o["ok"] is False and "cleat.yaml:" in o["error"]' policy check --dir "$w/etc"
+
+# ---- questions to a daemon ----
+finish() { echo "$passed passed, $failed failed, $skipped skipped"; [ "$failed" -eq 0 ]; exit; }
+if [ -z "$mount" ] || [ "$(id -u)" -ne 0 ]; then
+	skipped=1
+	finish
+fi
+mkdir -p "$mount$cg/caller" "$mount$cg/service" "$w/run"
+cat >"$w/etc/cleat.yaml" <<-END
+	version: 1
+	trust_domain: prod.example
+	host: a
+	clock: unsynchronised-ok
+	workloads:
+	  - { id: /caller, match: { cgroup: $cg/caller } }
+	  - { id: /service, match: { cgroup: $cg/service } }
+	call:
+	  - { from: /caller, to: [ /service ] }
+	accept:
+	  - { to: /service, from: [ /caller ], level: reduced }
+END
+export CLEAT_RUNTIME_DIR=$w/run/cleat
+"$b/cleatd" run --config-dir "$w/etc" --state-dir "$w/lib" --audit "$w/audit.jsonl" --level reduced \
+	--cgroup "$mount$cg" 2>"$w/log" &
+daemon=$!
+if ! await 'cleatd: ready' "$w/log"; then
+	bad 'the daemon is ready' "$(cat "$w/log")"
+	finish
+fi
+[ "$(cat "$w/lib/trust/prod.example.sequence")" = 4 ] && ok 'the daemon keeps the sequence it saw' || bad 'the sequence is kept'
+
+# The service: accepts one connection as descriptor 3, reads a line, asks cleatctl about both.
+cat >"$w/service.py" <<-'END'
+	import os, socket, subprocess, sys
+	s = socket.create_server(("127.0.0.1", 0))
+	print("listening", s.getsockname()[1], flush=True)
+	c, _ = s.accept()
+	line = c.makefile().readline()
+	os.dup2(c.fileno(), 3, inheritable=True)
+	for args in (["verify", "--fd", "3", "--assertion", "-"], ["verify", "--fd", "3", "--assertion", "-"], ["whois", "--fd", "3"]):
+	    p = subprocess.run([sys.argv[1], "--json"] + args, input=line, text=True, capture_output=True, pass_fds=[3])
+	    print(p.returncode, p.stdout.strip(), p.stderr.strip(), flush=True)
+END
+within service python3 "$w/service.py" "$ctl" >"$w/service" 2>&1 &
+server=$!
+await '^listening' "$w/service"
+port=$(sed -n 's/^listening //p' "$w/service")
+# shellcheck disable=SC2016
+within caller bash -c 'exec 3<>/dev/tcp/127.0.0.1/$1 && $0 sign --fd 3 --audience spiffe://prod.example/service >&3; $0 whoami; $0 --json whois --fd 3' \
+	"$ctl" "$port" >"$w/caller" 2>&1
+wait "$server"
+server=''
+said() { # what, extended regex, file
+	grep -qE -- "$2" "$3" && ok "$1" || bad "$1" "$(cat "$3")"
+}
+said 'whoami names the workload' '^spiffe://prod.example/caller' "$w/caller"
+said 'whois names the caller and its end' '"owner":"spiffe://prod.example/caller".*"end":"client".*"peer":null' "$w/caller"
+said 'verify accepts' '^0 \{"ok":true,"subject":"spiffe://prod.example/caller","issuer":"spiffe://prod.example/host/a","level":"reduced"' "$w/service"
+said 'verify refuses it a second time' '^1 \{"ok":false,"reason":"replayed"' "$w/service"
+said 'whois names the peer' '^0 .*"owner":"spiffe://prod.example/service".*"peer":.*"subject":"spiffe://prod.example/caller"' "$w/service"
+finish
