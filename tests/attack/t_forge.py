@@ -57,27 +57,72 @@ def repair_nobody(s):
     control()
 
 
-@test(81, name="implicit_connect_by_fast_open", twin=None)
+def counted(host, name):
+    """A counter of /proc/net/netstat."""
+    lines = [l.split() for l in host.read("/proc/net/netstat").splitlines()]
+    for names, values in zip(lines[::2], lines[1::2]):
+        if name in names:
+            return int(values[names.index(name)])
+    raise Wrong("no counter " + name)
+
+
+@test(81, name="implicit_connect_by_fast_open", twin="connect_owner")
 def fast_open(s):
-    """MSG_FASTOPEN and TCP_FASTOPEN_CONNECT pass no socket_connect: tagged all the same, both ends agree."""
+    """MSG_FASTOPEN and TCP_FASTOPEN_CONNECT pass no socket_connect: tagged all the same, both ends agree, and the
+    socket is who connected it."""
     good, svc = s.actor(s.a), None
     for h in (s.a, s.b):
         h.sh("sysctl -qw net.ipv4.tcp_fastopen=3")
     for ip in (s.b.ip, s.b.ip6):
         svc = s.service(ip=ip, options="tfo")
-        for how in ("tfo", "tfo", "tfoconnect", "tfoconnect"):      # without a cookie first, then with one
-            good.must("connect one %s %s" % (svc.at, how))
-            if how == "tfoconnect":
-                good.must("send one hello")
-            svc.must("accept s1 l")
-            svc.must("recv s1")
-            v = s.verify(svc, "s1", s.sign(good, "one"))
-            if not v["ok"]:
-                raise Wrong("%s %s: %s" % (ip, how, v))
-            if v["subject"] != s.audience("/good"):
-                raise Accepted(str(v))
-            svc.must("close s1")
-            good.must("close one")
+        s.a.sh("ip tcp_metrics flush all")              # no cookie yet
+        for how, cookie in (("tfo", 0), ("tfo", 1), ("tfoconnect", 1), ("flush", 0), ("tfoconnect", 0),
+                            ("tfoconnect", 1)):
+            if how == "flush":
+                s.a.sh("ip tcp_metrics flush all")
+                continue
+            fast_open_one(s, good, svc, ip, how, cookie)
+    inherited(s, good, svc)
+
+
+def fast_open_one(s, good, svc, ip, how, cookie):
+    """One connection; with a cookie the SYN carried the bytes, which the kernel counts."""
+    what = "%s %s %s" % (ip, how, "with a cookie" if cookie else "without")
+    before = counted(s.a, "TCPFastOpenActive")
+    good.must("connect one %s %s" % (svc.at, how))
+    if how == "tfoconnect":
+        good.must("send one hello")
+    svc.must("accept s1 l")
+    svc.must("recv s1")
+    if counted(s.a, "TCPFastOpenActive") - before != cookie:
+        raise Wrong("%s: the kernel made it another way" % what)
+    v = s.verify(svc, "s1", s.sign(good, "one"))
+    if not v["ok"]:
+        raise Wrong("%s: %s" % (what, v))
+    if v["subject"] != s.audience("/good"):
+        raise Accepted("%s: %s" % (what, v))
+    if bool(v["flags"] & 2) != bool(cookie):
+        raise Wrong("%s: the record says otherwise: %s" % (what, v))
+    t = s.sign(svc, "s1", "/good")
+    if not s.verify(good, "one", t, "server")["ok"]:
+        raise Wrong("%s: the server's own assertion" % what)
+    svc.must("close s1")
+    good.must("close one")
+
+
+def inherited(s, good, svc):
+    """evil inherits a socket that good made and connects it with MSG_FASTOPEN: the connection is not good's."""
+    for how in ("", "tfo"):
+        good.must("socket x 6")
+        kid = good.child("kid" + how)
+        s.a.sh("echo %d > /sys/fs/cgroup/evil/cgroup.procs" % kid.pid)
+        kid.must("connect x %s reuse %s" % (svc.at, how))
+        svc.must("accept s2 l")
+        s.refused(lambda: good("sign x " + s.audience()), ("not-owner", "handed-over"), s.a, room="sign",
+                  public="not-yours", control=lambda: fast_open_one(s, good, svc, svc.at.split()[0], "tfo", 1))
+        kid.must("close x")
+        good.must("close x")
+        svc.must("close s2")
 
 
 @test(82, 47, name="mptcp", twin="unsupported")
