@@ -190,7 +190,7 @@ def other_uid_of_cgroup(s):
               public="no-workload")
 
 
-@test(59, name="after_the_cgroup_died_and_was_made_again", twin="tag_owner_now")
+@test(59, name="after_the_cgroup_died_and_was_made_again", twin="api_owner")
 def cgroup_again(s):
     """Token.md 8: the workload's cgroup dies and is made again; a standing process of the old one has nothing."""
     svc = s.service()

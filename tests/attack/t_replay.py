@@ -85,31 +85,26 @@ def another_host(s):
 def reflection(s):
     """svc sends the assertion back to good on the same connection; good asks its own daemon."""
     good, svc = s.actor(s.a), s.service()
-    s.connect(good, svc, "one")
-    t = s.sign(good, "one", "/good")
 
     def control():
         name = s.connect(good, svc, "k")
         v = s.verify(good, "k", svc.must("sign %s %s" % (name, s.audience("/good"))), "server")
         if not v["ok"]:
             raise Wrong(str(v))
-    s.restart(extra_rules="  - { to: /good, from: [ /good ] }\n")
-    s.refused(lambda: s.verify(good, "one", t, "client"), "wrong-role", s.a, control=control)
-    s.restart()
+    with s.policy("a", extra_rules="  - { to: /good, from: [ /good ] }\n"):
+        s.connect(good, svc, "one")
+        t = s.sign(good, "one", "/good")
+        s.refused(lambda: s.verify(good, "one", t, "client"), "wrong-role", s.a, control=control)
 
 
 @test(25, name="role_swapped", twin="role")
 def role_swapped(s):
     """The service says that it expects the server's end: the client's assertion is none."""
     good, svc = s.actor(s.a), s.service()
-    one = s.connect(good, svc, "one")
-    t = s.sign(good, "one")
-    s.restart(extra_rules="  - { to: /svc, from: [ /good ], as: server }\n")
-    good, svc = s.actor(s.a), s.service()
-    one = s.connect(good, svc, "one")
-    t = s.sign(good, "one")
-    s.refused(lambda: s.verify(svc, one, t, "server"), "wrong-role", s.b, control=lambda: s.accepted(good, svc))
-    s.restart()
+    with s.policy("b", extra_rules="  - { to: /svc, from: [ /good ], as: server }\n"):
+        one = s.connect(good, svc, "one")
+        t = s.sign(good, "one")
+        s.refused(lambda: s.verify(svc, one, t, "server"), "wrong-role", s.b, control=lambda: s.accepted(good, svc))
 
 
 @test(20, name="the_same_seq_twice", twin="seq")
@@ -228,28 +223,23 @@ def unspec(s):
 @test(39, name="disconnect_listen_children_inherit", twin="clone_fresh")
 def children_inherit(s):
     """A former client listens; its children are servers of their own connections and carry nothing of the old one."""
-    svc, good = s.service(), s.actor(s.a)
-    target = s.actor(s.a, "/svc")
-    s.restart(extra_rules="  - { to: /good, from: [ /good ], as: client }\n")
     good, svc, peer = s.actor(s.a), s.service(), s.actor(s.b, "/good")
-    s.connect(good, svc, "one")
-    old = s.sign(good, "one", "/good")
-    good.must("unspec one")
-    good.must("listen one %s 7999 reuse" % s.a.ip)
-    peer.must("connect p %s 7999" % s.a.ip)
-    good.must("accept kid one")
-    w = good.must("whois kid")
-    if w["role"] != 2:
-        raise Accepted("the child says that it is the client: %s" % w)
-    t = peer.must("sign p " + s.audience("/good"))
+    with s.policy("a", extra_rules="  - { to: /good, from: [ /good ] }\n"):
+        s.connect(good, svc, "one")
+        old = s.sign(good, "one", "/good")
+        good.must("unspec one")
+        good.must("listen one %s 7999 reuse" % s.a.ip)
+        peer.must("connect p %s 7999" % s.a.ip)
+        good.must("accept kid one")
+        w = good("whois kid")
+        if w["ok"] and w["role"] != 2:
+            raise Accepted("the child says that it is the client: %s" % w)
 
-    def control():
-        v = s.verify(good, "kid", peer.must("sign p " + s.audience("/good")))
-        if not v["ok"]:
-            raise Wrong(str(v))
-    s.refused(lambda: s.verify(good, "kid", old), ("wrong-connection", "wrong-role"), s.a, control=control)
-    del target, t
-    s.restart()
+        def control():
+            v = s.verify(good, "kid", peer.must("sign p " + s.audience("/good")))
+            if not v["ok"]:
+                raise Wrong(str(v))
+        s.refused(lambda: s.verify(good, "kid", old), ("wrong-connection", "wrong-role"), s.a, control=control)
 
 
 @test(41, name="burning_a_victims_token", twin="consume_last")

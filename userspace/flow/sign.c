@@ -314,7 +314,7 @@ enum reason sign(const struct policy_image *p, struct sign_identities *identitie
 	reason = facts_connection(maps, p, host, caller, caller_level, ask->sock_fd, &ret->on);
 	if (reason != REASON_OK)
 		return reason;
-	if (link_local_between_hosts(&ret->on.tag.conn))
+	if (kept(link_local) && link_local_between_hosts(&ret->on.tag.conn))
 		return REASON_LINK_LOCAL;
 	if (kept(sign_clock) && !(p->flags & POLICY_CLOCK_UNSYNC_OK) && !clock_synchronised())
 		return REASON_CLOCK;

@@ -3,6 +3,7 @@
 #include "room/sign_room.h"
 
 #include "base/clock.h"
+#include "base/twin.h"
 #include "edge/keys.h"
 #include "flow/sign.h"
 #include "room/front.h"
@@ -70,7 +71,7 @@ static enum reason decide(struct sign_room *s, const struct door_call *call, con
 	const struct caller *c = call->caller;
 
 	s->result.rule = NULL;
-	if (!ask_well_formed(m))
+	if (kept(request_exact) && !ask_well_formed(m))
 		return REASON_MALFORMED;
 	if (c->reason != REASON_OK)
 		return c->reason;
