@@ -165,7 +165,7 @@ static void file_systems(void)
 {
 	char *save, *all = get("/proc/version"), *release = strtok_r(all, " ", &save);
 
-	mounted("tmpfs", "/tmp", 0, "mode=1777");
+	/* /tmp stays the overlay: it is in memory too, and the checkout may lie below it. */
 	mounted("devpts", "/dev/pts", 0, "gid=5,mode=620,ptmxmode=666");
 	mounted("tmpfs", "/dev/shm", 0, "mode=1777");
 	mounted("cgroup2", "/sys/fs/cgroup", 0, NULL);
