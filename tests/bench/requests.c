@@ -5,7 +5,8 @@
  */
 #include "bench.h"
 
-#include <string.h>
+#include "lib/cleat.h"
+#include <stdio.h>
 #include <sys/socket.h>
 
 #define BLOCKS	     30
@@ -156,6 +157,27 @@ static int alone(const struct host *h)
 	return 0;
 }
 
+/* What a program sees that uses the library as it comes: a new API connection for each call. */
+static int by_library(const struct host *h)
+{
+	static struct series s;
+	char dir[300];
+	const struct cleat_sign_options o = { .where = { .runtime_dir = dir } };
+
+	snprintf(dir, sizeof(dir), "%s/run", h->dir);
+	for (unsigned i = 0; i < 10 * ALONE; i++) {
+		struct cleat_assertion a;
+		uint64_t start = wall_ns();
+
+		if (cleat_sign(h->pairs[0].client, HOST_ID, &o, &a) != 0)
+			return -1;
+		series_add(&s, (double)(wall_ns() - start) / 1000);
+		cleat_assertion_clear(&a);
+	}
+	note("one sign at a time by libcleat (no row)", &s);
+	return 0;
+}
+
 /* ---- a whole connection ---- */
 
 static uint64_t cpu_with_rooms(const struct host *h)
@@ -245,6 +267,8 @@ void part_requests(const struct bench *b)
 	}
 	if (alone(&h) < 0)
 		report_missing(&alone_row, "a request was refused");
+	if (by_library(&h) < 0)
+		report_note("libcleat: refused");
 	if (whole(&h) < 0)
 		report_missing(&whole_row, "a request was refused, or a handshake failed");
 	host_stop(&h);
