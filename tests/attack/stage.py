@@ -154,6 +154,7 @@ class Shell:
             more = os.read(self.p.stdout.fileno(), 1 << 20) if ready else b""
             if not more:
                 self.p.kill()
+                self.p.wait()
                 raise Wrong("%s: %s" % ("the shell ended" if ready else "no end within %d s" % limit, script))
             self.rest += more
         out, status = self.rest.split(mark, 1)
