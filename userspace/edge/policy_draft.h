@@ -12,9 +12,9 @@
 #include "edge/bundle.h"
 #include "model/policy.h"
 
-#define DRAFT_WORKLOADS_MAX 32768	  /* as many places and rules as the kernel side holds twice */
-#define DRAFT_RULES_MAX	    (1u << 18)	  /* (from, to) pairs of call, and of accept */
-#define DRAFT_TOMBSTONES_MAX 65536	  /* older ones are forgotten; their numbers are not reused */
+#define DRAFT_WORKLOADS_MAX  32768 /* as many places and rules as the kernel side holds twice */
+#define DRAFT_RULES_MAX	     (1u << 18) /* (from, to) pairs of call, and of accept */
+#define DRAFT_TOMBSTONES_MAX 65536	/* older ones are forgotten; their numbers are not reused */
 
 /* Where something was written. @file as the administrator would open it, @name below the config_dir. */
 struct place_in_file {
@@ -25,11 +25,11 @@ struct place_in_file {
 };
 
 struct draft_workload {
-	const char *id; /* full SPIFFE ID */
+	const char *id;		 /* full SPIFFE ID */
 	const char *accepted_by; /* full SPIFFE ID or NULL */
-	const char *place; /* "/a/b" or "x.service" as the cgroup is called */
-	uint32_t flags; /* enum policy_workload_flag */
-	uint32_t rule_flags; /* enum cleat_rule_flag */
+	const char *place;	 /* "/a/b" or "x.service" as the cgroup is called */
+	uint32_t flags;		 /* enum policy_workload_flag */
+	uint32_t rule_flags;	 /* enum cleat_rule_flag */
 	uint32_t uid;
 	uint32_t gid;
 	uint32_t label; /* these three are settled by draft_build() */
@@ -113,7 +113,7 @@ struct draft_numbers {
 	uint32_t next_label;
 	uint32_t next_place;
 	struct draft_workload **by_place; /* by (place number, narrowest first) */
-	const struct draft_name *places; /* by name */
+	const struct draft_name *places;  /* by name */
 	size_t place_count;
 	const struct draft_name *tombstones; /* by number */
 	size_t tombstone_count;

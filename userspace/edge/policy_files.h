@@ -10,7 +10,8 @@
 int files_open_dir(struct draft *d, int dirfd, const char *name, const char *shown, bool any_owner,
 		   int *ret_fd);
 /* Names below @dirfd that end in @suffix, sorted; hidden ones are left aside. In the draft's arena. */
-int files_list(struct draft *d, int dirfd, const char *suffix, const char ***ret, size_t *ret_count);
+int files_list(struct draft *d, int dirfd, const char *suffix, const char ***ret,
+	       size_t *ret_count);
 /* The whole of a regular file; *ret for free(). -ENOENT: not there; -EBADMSG with a complaint. */
 int files_read(struct draft *d, int dirfd, const char *name, const char *shown, size_t max,
 	       bool any_owner, char **ret, size_t *ret_len);

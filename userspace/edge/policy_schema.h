@@ -22,7 +22,7 @@ enum key_flag {
 /* Reads @map by @keys, in the order of the table, into @into. @what names the map in complaints. */
 int schema_map(struct file_reading *r, const struct tree_node *map, const char *what,
 	       const struct key *keys, size_t count, void *into);
-#define MAP_READ(r, map, what, keys, into) \
+#define MAP_READ(r, map, what, keys, into)                                                         \
 	schema_map(r, map, what, keys, sizeof(keys) / sizeof((keys)[0]), into)
 /* Calls @read for each element of a list. */
 int schema_list(struct file_reading *r, const struct tree_node *list,

@@ -21,8 +21,8 @@ enum tree_kind { TREE_SCALAR, TREE_LIST, TREE_MAP };
 
 struct tree_node {
 	enum tree_kind kind;
-	bool plain;	  /* a scalar without quotes */
-	unsigned line;	  /* from 1 */
+	bool plain;    /* a scalar without quotes */
+	unsigned line; /* from 1 */
 	unsigned column;
 	const char *text; /* of a scalar; NUL-terminated, no NUL inside */
 	const char *key;  /* where the parent is a map */

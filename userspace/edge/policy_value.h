@@ -57,7 +57,7 @@ struct word {
 };
 int value_word(struct file_reading *r, const struct tree_node *n, const struct word *words,
 	       size_t count, uint32_t *flags);
-#define VALUE_WORD(r, n, words, flags) \
+#define VALUE_WORD(r, n, words, flags)                                                             \
 	value_word(r, n, words, sizeof(words) / sizeof((words)[0]), flags)
 
 /* systemd calls the cgroup of io.service _io.service (cg_escape()): the name as a cgroup's. */

@@ -11,9 +11,11 @@
 
 struct policy_source {
 	const char *config_dir; /* cleat.yaml, policies.d/ *.yaml, trust/ *.json */
-	const char *state_dir;	/* trust/<td>.sequence: the highest spiffe_sequence seen; NULL: not checked */
-	const void *previous;	/* image of the generation before (labels, places, tombstones), or NULL */
-	bool any_owner;		/* do not demand root-owned files and directories (tools, tests) */
+	const char *
+		state_dir; /* trust/<td>.sequence: the highest spiffe_sequence seen; NULL: not checked */
+	const void *
+		previous; /* image of the generation before (labels, places, tombstones), or NULL */
+	bool any_owner;	  /* do not demand root-owned files and directories (tools, tests) */
 };
 
 /* Compiles everything below the source into a fresh image (malloc), or one line "file:line:column: what

@@ -48,22 +48,23 @@ struct policy_image {
 	uint32_t next_label; /* one more than the highest label ever given in this boot */
 	uint32_t next_place; /* the same of places */
 	uint32_t zero;
-	struct policy_span workloads;	/* struct policy_workload, by label */
-	struct policy_span calls;	/* struct policy_call, by (from, to id, as) */
-	struct policy_span accepts;	/* struct policy_accept, by (to, from id, as); see ACCEPTS_SAME */
-	struct policy_span hosts;	/* uint32_t string offsets, used by accepts */
-	struct policy_span places;	/* struct policy_place, by name */
-	struct policy_span rules;	/* struct policy_rule, by (place, slot) */
-	struct policy_span domains;	/* struct policy_domain, by name */
-	struct policy_span keys;	/* struct policy_key, by (domain, kid) */
-	struct policy_span scopes;	/* uint32_t string offsets of path prefixes, used by keys */
-	struct policy_span tombstones;	/* struct policy_label: labels of removed workloads */
-	struct policy_span strings;	/* bytes */
+	struct policy_span workloads; /* struct policy_workload, by label */
+	struct policy_span calls;     /* struct policy_call, by (from, to id, as) */
+	/* struct policy_accept, by (to, from id, as); POLICY_ACCEPTS_SAME of a kind at most */
+	struct policy_span accepts;
+	struct policy_span hosts;      /* uint32_t string offsets, used by accepts */
+	struct policy_span places;     /* struct policy_place, by name */
+	struct policy_span rules;      /* struct policy_rule, by (place, slot) */
+	struct policy_span domains;    /* struct policy_domain, by name */
+	struct policy_span keys;       /* struct policy_key, by (domain, kid) */
+	struct policy_span scopes;     /* uint32_t string offsets of path prefixes, used by keys */
+	struct policy_span tombstones; /* struct policy_label: labels of removed workloads */
+	struct policy_span strings;    /* bytes */
 };
 
 enum policy_workload_flag {
-	POLICY_WORKLOAD_DEBUG = 1 << 0,	   /* debug: allow */
-	POLICY_WORKLOAD_NETNS = 1 << 1,	   /* netns: foreign-ok */
+	POLICY_WORKLOAD_DEBUG = 1 << 0, /* debug: allow */
+	POLICY_WORKLOAD_NETNS = 1 << 1, /* netns: foreign-ok */
 };
 
 struct policy_workload {
@@ -90,11 +91,13 @@ struct policy_call {
 };
 
 struct policy_accept {
-	uint32_t to;   /* label of the receiving workload */
-	uint32_t from; /* full SPIFFE ID of the presenter; 0 (any) only in policy_compile_single() */
-	uint32_t as;   /* the presenter's end, enum cleat_role */
+	uint32_t to; /* label of the receiving workload */
+	uint32_t
+		from; /* full SPIFFE ID of the presenter; 0 (any) only in policy_compile_single() */
+	uint32_t as;  /* the presenter's end, enum cleat_role */
 	uint32_t level; /* least level, enum cleat_level */
-	struct policy_span hosts; /* indexes into hosts; count 0: any host whose scope allows the id */
+	struct policy_span
+		hosts; /* indexes into hosts; count 0: any host whose scope allows the id */
 	uint32_t file;
 	uint32_t line;
 };
@@ -123,8 +126,8 @@ struct policy_domain {
 
 struct policy_key {
 	struct point point;
-	uint32_t kid;	 /* RFC 7638 thumbprint, base64url */
-	uint32_t issuer; /* cleat_issuer */
+	uint32_t kid;		   /* RFC 7638 thumbprint, base64url */
+	uint32_t issuer;	   /* cleat_issuer */
 	struct policy_span scopes; /* indexes into scopes; at least one */
 };
 
@@ -147,9 +150,11 @@ const struct policy_call *policy_call(const struct policy_image *p, uint32_t fro
 /* REASON_OK when @to takes presentations of @from (id), signed at end @role, on host @host (name),
  * claiming @level; REASON_POLICY or REASON_LEVEL else. *ret_rule is the rule that said yes (or, for
  * LEVEL, the one that would have), NULL else. */
-enum reason policy_accept(const struct policy_image *p, uint32_t to, const char *from, uint32_t role,
-			  const char *host, uint32_t level, const struct policy_accept **ret_rule);
-const struct policy_domain *policy_domain(const struct policy_image *p, const char *name, size_t len);
+enum reason policy_accept(const struct policy_image *p, uint32_t to, const char *from,
+			  uint32_t role, const char *host, uint32_t level,
+			  const struct policy_accept **ret_rule);
+const struct policy_domain *policy_domain(const struct policy_image *p, const char *name,
+					  size_t len);
 /* kid is compared as bytes with its length; NULL when unknown. */
 const struct policy_key *policy_key(const struct policy_image *p, const struct policy_domain *d,
 				    const char *kid);
