@@ -118,6 +118,10 @@ int room_begin(const char *name, enum log_format format)
 	if (prctl(PR_SET_NAME, title) < 0 || prctl(PR_SET_DUMPABLE, 0) < 0 ||
 	    setrlimit(RLIMIT_CORE, &no_core) < 0 || getrlimit(RLIMIT_NOFILE, &files) < 0)
 		return -errno;
+	/* root may raise its own bound; where it may not, the bound is what there is */
+	if (files.rlim_max < NOFILE &&
+	    setrlimit(RLIMIT_NOFILE, &(struct rlimit){ NOFILE, NOFILE }) == 0)
+		return 0;
 	files.rlim_cur = files.rlim_max < NOFILE ? files.rlim_max : NOFILE;
 	return setrlimit(RLIMIT_NOFILE, &files) < 0 ? -errno : 0;
 }
