@@ -32,7 +32,7 @@ void text_json(struct text *t, const char *s, size_t len);
 void text_b64url(struct text *t, const void *bytes, size_t len);
 void text_hex(struct text *t, const void *bytes, size_t len);
 
-#define B64URL_LEN(n) (((n) * 4 + 2) / 3) /* characters for n bytes */
+#define B64URL_LEN(n) (((n)*4 + 2) / 3) /* characters for n bytes */
 
 /* Decodes exactly @len characters. Refuses (-EBADMSG) padding, white space, any other character,
  * length mod 4 = 1 and unused bits that are not zero; -ENOSPC if more than @cap bytes would come.

@@ -36,24 +36,24 @@ static inline int take_fd(int *fd)
 	return taken;
 }
 
-#define take_ptr(p)                      \
-	({                               \
-		__auto_type taken_ = (p); \
-		(p) = NULL;              \
-		taken_;                  \
+#define take_ptr(p)                                                                                \
+	({                                                                                         \
+		__auto_type taken_ = (p);                                                          \
+		(p) = NULL;                                                                        \
+		taken_;                                                                            \
 	})
 
-#define owned_fd      __attribute__((cleanup(cleanup_fd)))
-#define owned_file    __attribute__((cleanup(cleanup_file)))
-#define owned_mem     __attribute__((cleanup(cleanup_free)))
-#define owned(f)      __attribute__((cleanup(f)))
+#define owned_fd   __attribute__((cleanup(cleanup_fd)))
+#define owned_file __attribute__((cleanup(cleanup_file)))
+#define owned_mem  __attribute__((cleanup(cleanup_free)))
+#define owned(f)   __attribute__((cleanup(f)))
 
 /* Defines the cleanup function name_owned for a type freed by name_free(type *). */
-#define DEFINE_OWNER(name, type, freer)           \
-	static inline void name(type **at)        \
-	{                                         \
-		if (*at)                          \
-			freer(*at);               \
+#define DEFINE_OWNER(name, type, freer)                                                            \
+	static inline void name(type **at)                                                         \
+	{                                                                                          \
+		if (*at)                                                                           \
+			freer(*at);                                                                \
 	}
 
 #endif

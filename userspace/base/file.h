@@ -7,8 +7,8 @@
 #include <sys/types.h>
 
 enum file_trust {
-	FILE_ANY,	   /* any regular file */
-	FILE_ROOT_OWNED,   /* regular, owner root (or us, where we are not root), not writable by group or others */
+	FILE_ANY, /* any regular file */
+	FILE_ROOT_OWNED, /* regular, owner root (or us, where we are not root), not writable by group or others */
 	FILE_ROOT_PRIVATE, /* the same, and no permission at all for group and others */
 };
 

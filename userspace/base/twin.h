@@ -10,11 +10,11 @@
 #ifndef CLEAT_BASE_TWIN_H
 #define CLEAT_BASE_TWIN_H
 
-#define TWIN_PLACEHOLDER_1 0,
+#define TWIN_PLACEHOLDER_1		 0,
 #define TWIN_SECOND(ignored, value, ...) value
-#define TWIN_DEFINED(one_or_junk) TWIN_SECOND(one_or_junk 0, 1, 0)
-#define TWIN_EXPAND(value) TWIN_DEFINED(TWIN_PLACEHOLDER_##value)
-#define TWIN_VALUE(value) TWIN_EXPAND(value)
+#define TWIN_DEFINED(one_or_junk)	 TWIN_SECOND(one_or_junk 0, 1, 0)
+#define TWIN_EXPAND(value)		 TWIN_DEFINED(TWIN_PLACEHOLDER_##value)
+#define TWIN_VALUE(value)		 TWIN_EXPAND(value)
 
 /* 1 unless built with -DTWIN_CUT_<check>=1 */
 #define kept(check) TWIN_VALUE(TWIN_CUT_##check)

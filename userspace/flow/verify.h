@@ -34,7 +34,7 @@ struct verify_world {
 	void *ctx;
 	double now_s;
 	bool clock_unsynchronised; /* the kernel says so of now_s */
-	unsigned wpt_life_max_s; /* for a verifier that wants shorter lives; 0: 60 s, the most */
+	unsigned wpt_life_max_s;   /* for a verifier that wants shorter lives; 0: 60 s, the most */
 	const struct host_facts *host;
 	/* Step 8: the connection the request came in on, judged to be the caller's. */
 	enum reason (*connection)(void *ctx, struct connection_facts *ret);

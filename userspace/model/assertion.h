@@ -14,18 +14,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define TOKEN_MAX     16384 /* characters of one compact token */
-#define JTI_MAX	      128
-#define UNIT_MAX      255
-#define WIT_LIFE_S    3600
-#define WPT_LIFE_S    30
-#define WPT_LIFE_MAX_S 60
-#define LEEWAY_S      30
-#define LEEWAY_MAX_S  60
+#define TOKEN_MAX	     16384 /* characters of one compact token */
+#define JTI_MAX		     128
+#define UNIT_MAX	     255
+#define WIT_LIFE_S	     3600
+#define WPT_LIFE_S	     30
+#define WPT_LIFE_MAX_S	     60
+#define LEEWAY_S	     30
+#define LEEWAY_MAX_S	     60
 #define EST_TOLERANCE_MS     2000
 #define EST_TOLERANCE_MAX_MS 5000
-#define SEQ_MAX	      ((1ULL << 53) - 1)
-#define NUMERIC_DATE_MAX (1ULL << 40)
+#define SEQ_MAX		     ((1ULL << 53) - 1)
+#define NUMERIC_DATE_MAX     (1ULL << 40)
 
 #define NAME_TYP_WIT "wit+jwt"
 #define NAME_TYP_WPT "wpt+jwt"

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define SPIFFE_ID_MAX	       2048
+#define SPIFFE_ID_MAX		2048
 #define SPIFFE_TRUST_DOMAIN_MAX 255
 
 /* Parts of the parsed string, not terminated; they live as long as it does. */
