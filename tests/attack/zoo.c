@@ -364,6 +364,17 @@ static size_t ask_fill(char **a, const char **ret_door)
 	return sizeof(ask.verify) + ask.verify.wit_len + ask.verify.wpt_len;
 }
 
+/* A ring that is closed leaves work behind that interrupts waiting with a limit. */
+static ssize_t answer_take(int door, void *answer, size_t cap)
+{
+	ssize_t n;
+
+	do {
+		n = recv(door, answer, cap, 0);
+	} while (n < 0 && errno == EINTR);
+	return n;
+}
+
 /* The daemon's word for this kind, or why there is none. */
 static void kind_ask(const struct kind *k, int door, size_t len, char ret[48])
 {
@@ -373,15 +384,14 @@ static void kind_ask(const struct kind *k, int door, size_t len, char ret[48])
 	} answer;
 	int fd = kind_make(k);
 
-	if (fd < 0) {
+	if (fd < 0)
 		snprintf(ret, 48, "none: errno %d", errno);
-	} else if (play_send(door, &ask, len, &fd, 1) < 0) {
+	else if (play_send(door, &ask, len, &fd, 1) < 0)
 		snprintf(ret, 48, "unpassable: errno %d", errno);
-	} else if (recv(door, &answer, sizeof(answer), 0) < (ssize_t)sizeof(answer.head)) {
+	else if (answer_take(door, &answer, sizeof(answer)) < (ssize_t)sizeof(answer.head))
 		snprintf(ret, 48, "no answer: errno %d", errno);
-	} else {
+	else
 		snprintf(ret, 48, "%.32s", answer.head.word);
-	}
 	if (fd >= 0)
 		close(fd);
 	while (kept_count)
