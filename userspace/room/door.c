@@ -277,6 +277,16 @@ static void refuse_connection(struct door *d, int fd)
 	reaper_put(d->reaper, fd);
 }
 
+/* Whose share a connection is of: who connected, known or not. Decides nothing else. */
+static uint32_t uid_of(int fd)
+{
+	struct ucred cred = { .uid = UINT32_MAX };
+	socklen_t len = sizeof(cred);
+
+	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
+	return cred.uid;
+}
+
 static void connection_open(struct door *d, int fd)
 {
 	struct connection *c = calloc(1, sizeof(*c));
@@ -288,7 +298,7 @@ static void connection_open(struct door *d, int fd)
 	}
 	*c = (struct connection){ .source = { fd, on_message, c }, .door = d };
 	d->room->identify(d->room->room, fd, &c->caller);
-	c->share_uid = c->caller.tag.owner.uid;
+	c->share_uid = uid_of(fd);
 	struct uid_share *share = share_of(d, c->share_uid);
 
 	if (share->count >= (d->max + 3) / 4 ||

@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One cb, one socket; each number once; both or none; a full map or share refuses and never forgets (token.md 5,
+ * attacks.md 24, 29, 43). The kernel's maps are played by this file, so that they can be full or fail.
+ */
+#include "room/memory.h"
+
+#include "base/clock.h"
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+
+#define S 1000000000ull
+
+/* ---- the kernel side, played ---- */
+
+static struct {
+	struct cleat_cb_key key;
+	struct cleat_cb value;
+} cbs[CLEAT_CB_MAX];
+static unsigned cb_count, cb_cap = CLEAT_CB_MAX;
+static struct cleat_window window;
+static int window_get_error, window_put_error;
+static bool tag_changed;
+static uint64_t now = 100 * S;
+
+uint64_t clock_boot_ns(void)
+{
+	return now;
+}
+
+int kern_cb_get(int map, const struct cleat_cb_key *key, struct cleat_cb *ret)
+{
+	(void)map;
+	for (unsigned i = 0; i < cb_count; i++)
+		if (memcmp(&cbs[i].key, key, sizeof(*key)) == 0)
+			return *ret = cbs[i].value, 0;
+	return -ENOENT;
+}
+
+int kern_cb_put(int map, const struct cleat_cb_key *key, const struct cleat_cb *value)
+{
+	(void)map;
+	for (unsigned i = 0; i < cb_count; i++)
+		if (memcmp(&cbs[i].key, key, sizeof(*key)) == 0)
+			return cbs[i].value = *value, 0;
+	if (cb_count == cb_cap)
+		return -E2BIG;
+	cbs[cb_count].key = *key;
+	cbs[cb_count++].value = *value;
+	return 0;
+}
+
+int kern_cb_sweep(int map, uint64_t boot_ns,
+		  void (*each)(void *ctx, const struct cleat_cb_key *, const struct cleat_cb *),
+		  void *ctx)
+{
+	unsigned kept = 0;
+
+	(void)map;
+	for (unsigned i = 0; i < cb_count; i++)
+		if (cbs[i].value.until_ns > boot_ns)
+			cbs[kept++] = cbs[i];
+	cb_count = kept;
+	for (unsigned i = 0; i < cb_count; i++)
+		each(ctx, &cbs[i].key, &cbs[i].value);
+	return 0;
+}
+
+int kern_window_get(int map, int sock_fd, struct cleat_window *ret)
+{
+	(void)map;
+	(void)sock_fd;
+	*ret = window;
+	return window_get_error;
+}
+
+int kern_window_put(int map, int sock_fd, const struct cleat_window *w)
+{
+	(void)map;
+	(void)sock_fd;
+	if (!window_put_error)
+		window = *w;
+	return window_put_error;
+}
+
+bool kern_tag_is(int map, int sock_fd, const struct cleat_tag *before)
+{
+	(void)map;
+	(void)sock_fd;
+	(void)before;
+	return !tag_changed;
+}
+
+/* ---- a world ---- */
+
+static struct memory *m;
+static struct connection_facts on;
+
+static void start(void)
+{
+	cr_assert_eq(memory_new(1, 2, 3, &m), 0);
+	on = (struct connection_facts){ .cookie = 7,
+					.tag = { .owner.label = 5, .conn.generation = 1 } };
+	memset(on.cb, 0xcb, sizeof(on.cb));
+}
+
+static void stop(void)
+{
+	memory_free(m);
+}
+
+TestSuite(memory, .init = start, .fini = stop);
+
+static enum reason consume(uint64_t seq)
+{
+	return memory_consume(m, 9, &on, 1, seq, now + 60 * S);
+}
+
+Test(memory, each_number_once)
+{
+	cr_assert_eq(consume(1), REASON_OK);
+	cr_assert_eq(consume(1), REASON_REPLAYED);
+	cr_assert_eq(consume(3), REASON_OK);
+	cr_assert_eq(consume(2), REASON_OK);
+	cr_assert_eq(consume(2), REASON_REPLAYED);
+	cr_assert_eq(cb_count, 1, "one connection, one entry");
+}
+
+Test(memory, another_socket_is_refused_while_it_is_remembered)
+{
+	cr_assert_eq(consume(1), REASON_OK);
+	static const struct {
+		const char *what;
+		uint64_t cookie;
+		uint32_t generation, role;
+		uint64_t later;
+		enum reason expect;
+	} rows[] = {
+		{ "the same", 7, 1, 1, 0, REASON_OK },
+		{ "another socket", 8, 1, 1, 0, REASON_OTHER_SOCKET },
+		{ "the same socket, connected anew", 7, 2, 1, 0, REASON_OTHER_SOCKET },
+		{ "the other end: loopback has both", 8, 1, 2, 0, REASON_OK },
+		{ "another socket, a moment too early", 8, 1, 1, 60 * S - 1, REASON_OTHER_SOCKET },
+		{ "another socket, when nobody can present it any more", 8, 1, 1, 60 * S,
+		  REASON_OK },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct connection_facts other = on;
+
+		other.cookie = rows[i].cookie;
+		other.tag.conn.generation = rows[i].generation;
+		now = 100 * S + rows[i].later;
+		cr_assert_eq(memory_look(m, &other, rows[i].role), rows[i].expect, "%s",
+			     rows[i].what);
+	}
+	/* and the same at the very end, where it counts */
+	now = 100 * S;
+	on.cookie = 8;
+	cr_assert_eq(consume(1), REASON_REPLAYED);
+	memset(&window, 0, sizeof(window));
+	cr_assert_eq(consume(1), REASON_OTHER_SOCKET);
+	cr_assert_eq(window.highest, 0, "nothing was marked");
+}
+
+Test(memory, the_latest_accept_counts)
+{
+	cr_assert_eq(memory_consume(m, 9, &on, 1, 1, now + 60 * S), REASON_OK);
+	cr_assert_eq(memory_consume(m, 9, &on, 1, 2, now + 10 * S), REASON_OK);
+	cr_assert_eq(cbs[0].value.until_ns, now + 60 * S, "never shortened");
+	cr_assert_eq(memory_consume(m, 9, &on, 1, 3, now + 90 * S), REASON_OK);
+	cr_assert_eq(cbs[0].value.until_ns, now + 90 * S);
+}
+
+Test(memory, both_or_none)
+{
+	window_put_error = -EIO;
+	cr_assert_eq(consume(1), REASON_BUSY);
+	struct connection_facts other = on;
+
+	other.cookie = 8;
+	cr_assert_eq(memory_look(m, &other, 1), REASON_OK, "the cb is not taken");
+	window_put_error = 0;
+	cr_assert_eq(consume(1), REASON_OK, "and the number neither");
+
+	window_get_error = -ENOENT;
+	cr_assert_eq(consume(2), REASON_UNTAGGED);
+	window_get_error = -EIO;
+	cr_assert_eq(consume(2), REASON_BUSY);
+	window_get_error = 0;
+	tag_changed = true;
+	cr_assert_eq(consume(2), REASON_BUSY);
+	tag_changed = false;
+	cr_assert_eq(consume(2), REASON_OK);
+}
+
+static void fill(unsigned n, uint32_t label)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct cleat_cb_key key = { .role = 1 };
+
+		memcpy(key.cb, &i, sizeof(i));
+		memcpy(key.cb + 4, &label, sizeof(label));
+		struct cleat_cb value = { .label = label, .until_ns = now + 60 * S };
+
+		kern_cb_put(1, &key, &value);
+	}
+}
+
+Test(memory, a_full_map_refuses_and_a_renewal_needs_no_place)
+{
+	cr_assert_eq(consume(1), REASON_OK);
+	cb_cap = 10;
+	fill(20, 6);
+	cr_assert_eq(consume(2), REASON_OK, "renewed in its place");
+	on.cb[0] ^= 1;
+	on.cookie = 8;
+	cr_assert_eq(consume(3), REASON_BUSY);
+	cr_assert_eq(window.highest, 2, "and the number is not spent");
+	now += 61 * S;
+	memory_sweep(m);
+	cr_assert_eq(consume(3), REASON_OK, "what ended makes room");
+}
+
+Test(memory, a_share_is_a_quarter_and_others_have_theirs)
+{
+	fill(CLEAT_CB_MAX / 4, 5);
+	memory_sweep(m);
+	cr_assert_eq(consume(1), REASON_BUSY);
+	on.tag.owner.label = 6;
+	cr_assert_eq(consume(1), REASON_OK, "another workload's");
+	on.tag.owner.label = 5;
+	on.cb[0] ^= 1;
+	cr_assert_eq(consume(2), REASON_BUSY);
+	now += 61 * S;
+	cr_assert_eq(consume(2), REASON_OK, "a full share looks for what ended by itself");
+}
+
+Test(memory, peers_are_of_one_connection)
+{
+	static struct verify_verdict v = { .wpt.level = 2 };
+	struct connection_facts other = on;
+
+	strcpy(v.wit.sub, "spiffe://d/a");
+	strcpy(v.wit.iss, "spiffe://d/host/h");
+	cr_assert_null(memory_peer(m, &on));
+	memory_peer_set(m, &on, &v);
+	memory_peer_set(m, &on, &v);
+	cr_assert_str_eq(memory_peer(m, &on)->subject, "spiffe://d/a");
+	other.tag.conn.generation = 2;
+	cr_assert_null(memory_peer(m, &other));
+	other = on;
+	other.cookie = 8;
+	cr_assert_null(memory_peer(m, &other));
+	for (uint64_t c = 100; c < 10000; c++) {
+		other.cookie = c;
+		memory_peer_set(m, &other, &v);
+		cr_assert_not_null(memory_peer(m, &other));
+	}
+	cr_assert(!memory_peer(m, &on) || memory_peer(m, &on)->cookie == on.cookie);
+}
