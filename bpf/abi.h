@@ -14,9 +14,9 @@
 
 #define CLEAT_ABI_VERSION 1
 
-#define CLEAT_PATH_MAX	   256	/* bytes of a cgroup path or unit name with its NUL */
-#define CLEAT_ANCESTORS	   16	/* cgroup levels looked at, upwards; deeper tasks are unlabelled */
-#define CLEAT_RULES_MAX	   16	/* workloads that may share one place, told apart by uid and gid */
+#define CLEAT_PATH_MAX	   256 /* bytes of a cgroup path or unit name with its NUL */
+#define CLEAT_ANCESTORS	   16  /* cgroup levels looked at, upwards; deeper tasks are unlabelled */
+#define CLEAT_RULES_MAX	   16  /* workloads that may share one place, told apart by uid and gid */
 #define CLEAT_PLACES_MAX   32768
 #define CLEAT_CGROUPS_MAX  65536
 #define CLEAT_RULES_TOTAL  65536
@@ -51,15 +51,15 @@ enum cleat_state {
 /* cleat_tag.flags: they only ever gather during a socket's life, but for PACKET and HELLO, which
  * belong to one generation. */
 enum cleat_tag_flag {
-	CLEAT_TAG_FORGED = 1 << 0,	/* repair, no packet, simultaneous open, self-connect */
-	CLEAT_TAG_COOKIE = 1 << 1,	/* accepted from a SYN cookie */
-	CLEAT_TAG_FASTOPEN = 1 << 2,	/* TCP Fast Open, either end */
-	CLEAT_TAG_HANDED = 1 << 3,	/* reached a task of another owner */
-	CLEAT_TAG_MPTCP = 1 << 4,	/* unsupported */
+	CLEAT_TAG_FORGED = 1 << 0,	  /* repair, no packet, simultaneous open, self-connect */
+	CLEAT_TAG_COOKIE = 1 << 1,	  /* accepted from a SYN cookie */
+	CLEAT_TAG_FASTOPEN = 1 << 2,	  /* TCP Fast Open, either end */
+	CLEAT_TAG_HANDED = 1 << 3,	  /* reached a task of another owner */
+	CLEAT_TAG_MPTCP = 1 << 4,	  /* unsupported */
 	CLEAT_TAG_NETNS_FOREIGN = 1 << 5, /* its netns is not owned by the initial user namespace */
-	CLEAT_TAG_REPAIR = 1 << 6,	/* TCP_REPAIR was attempted: implies FORGED, outlives connections */
-	CLEAT_TAG_PACKET = 1 << 7,	/* this generation was established by a packet */
-	CLEAT_TAG_HELLO = 1 << 8,	/* this generation's own SYN was sent (TCP_CONNECT_CB seen) */
+	CLEAT_TAG_REPAIR = 1 << 6,	  /* TCP_REPAIR was tried: implies FORGED */
+	CLEAT_TAG_PACKET = 1 << 7,	  /* this generation was established by a packet */
+	CLEAT_TAG_HELLO = 1 << 8,	  /* this generation's own SYN was sent (TCP_CONNECT_CB) */
 };
 
 /* Whose something is: a socket, an API connection, a task now. label 0 owns nothing. */
@@ -89,9 +89,9 @@ struct cleat_conn {
 	__u32 server_isn;
 	__u16 client_port;
 	__u16 server_port;
-	__u32 role; /* enum cleat_role; 0: not established */
+	__u32 role;	  /* enum cleat_role; 0: not established */
 	__u32 generation; /* counts connects on this struct sock, from 1 */
-	__u32 ifindex; /* bound device of a link-local connection, else 0 */
+	__u32 ifindex;	  /* bound device of a link-local connection, else 0 */
 };
 _Static_assert(sizeof(struct cleat_conn) == 64, "cleat_conn has no padding");
 
@@ -187,7 +187,7 @@ struct cleat_rule {
 struct cleat_seq {
 	struct bpf_spin_lock lock;
 	__u32 generation;
-	__u64 last;	  /* last number given out, 0 = none */
+	__u64 last; /* last number given out, 0 = none */
 };
 _Static_assert(sizeof(struct cleat_seq) == 16, "cleat_seq has no padding");
 
@@ -210,7 +210,7 @@ struct cleat_cb_key {
 };
 
 struct cleat_cb {
-	__u64 cookie; /* SO_COOKIE of the socket that first accepted */
+	__u64 cookie;	/* SO_COOKIE of the socket that first accepted */
 	__u64 until_ns; /* boot clock; exp of the latest accept plus leeway */
 	__u32 generation;
 	__u32 label; /* whose share of the map this is */
@@ -228,23 +228,23 @@ _Static_assert(sizeof(struct cleat_config) == 24, "cleat_config has no padding")
 
 /* What the kernel side counts (cleat_counts, per CPU). */
 enum cleat_count {
-	CLEAT_COUNT_TAGGED,	    /* sockets born with a tag */
-	CLEAT_COUNT_UNTAGGED,	    /* sockets that got no storage: unknown, refused later */
-	CLEAT_COUNT_HANDED,	    /* hand-overs seen */
-	CLEAT_COUNT_API_REFUSED,    /* API messages from somebody else than the connection's owner */
-	CLEAT_COUNT_ROOM_REFUSED,   /* a room tried to use a passed inet socket */
-	CLEAT_COUNT_TRACE_REFUSED,  /* tracing of a labelled task */
-	CLEAT_COUNT_TASK_LOST,	    /* a task that got no storage: unlabelled */
-	CLEAT_COUNT_CGROUP_FULL,    /* a named cgroup found no room in cleat_cgroups */
-	CLEAT_COUNT_EVENT_LOST,	    /* ring buffer full */
-	CLEAT_COUNT_FORGED,	    /* connections marked forged */
+	CLEAT_COUNT_TAGGED,	   /* sockets born with a tag */
+	CLEAT_COUNT_UNTAGGED,	   /* sockets that got no storage: unknown, refused later */
+	CLEAT_COUNT_HANDED,	   /* hand-overs seen */
+	CLEAT_COUNT_API_REFUSED,   /* API messages from somebody else than the connection's owner */
+	CLEAT_COUNT_ROOM_REFUSED,  /* a room tried to use a passed inet socket */
+	CLEAT_COUNT_TRACE_REFUSED, /* tracing of a labelled task */
+	CLEAT_COUNT_TASK_LOST,	   /* a task that got no storage: unlabelled */
+	CLEAT_COUNT_CGROUP_FULL,   /* a named cgroup found no room in cleat_cgroups */
+	CLEAT_COUNT_EVENT_LOST,	   /* ring buffer full */
+	CLEAT_COUNT_FORGED,	   /* connections marked forged */
 	CLEAT_COUNT_COUNT
 };
 
 enum cleat_event_type {
 	CLEAT_EVENT_NONE = 0,
-	CLEAT_EVENT_HANDED = 1,	      /* a tagged socket reached another owner */
-	CLEAT_EVENT_CGROUP_BORN = 2,  /* a cgroup named by policy was made */
+	CLEAT_EVENT_HANDED = 1,	     /* a tagged socket reached another owner */
+	CLEAT_EVENT_CGROUP_BORN = 2, /* a cgroup named by policy was made */
 	CLEAT_EVENT_CGROUP_DIED = 3,
 	CLEAT_EVENT_TRACE_REFUSED = 4,
 	CLEAT_EVENT_API_REFUSED = 5,
@@ -253,8 +253,8 @@ enum cleat_event_type {
 
 struct cleat_event {
 	__u64 boot_ns;
-	__u64 cookie;	 /* socket, or 0 */
-	__u64 cgroup_id; /* acting task's, or the cgroup itself */
+	__u64 cookie;		  /* socket, or 0 */
+	__u64 cgroup_id;	  /* acting task's, or the cgroup itself */
 	struct cleat_owner owner; /* of the socket, or of the task that was to be traced */
 	struct cleat_owner actor;
 	__u32 type; /* enum cleat_event_type */

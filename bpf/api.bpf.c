@@ -61,7 +61,8 @@ int BPF_PROG(cleat_call, struct sock *sock, struct sock *other, struct sock *new
 	return 0;
 }
 
-static __always_inline void message_refused(const struct cleat_caller *caller, const struct actor *a)
+static __always_inline void message_refused(const struct cleat_caller *caller,
+					    const struct actor *a)
 {
 	struct cleat_event e = { .type = CLEAT_EVENT_API_REFUSED };
 

@@ -17,25 +17,24 @@
 #include "base/twin.h"
 #include "abi.h"
 
-#define AF_UNIX		1
-#define AF_INET		2
-#define AF_INET6	10
-#define SOCK_STREAM	1
-#define IPPROTO_TCP	6
-#define IPPROTO_MPTCP	262
-#define TCP_SYN_SENT	2 /* include/net/tcp_states.h */
-#define TCP_CLOSE	7
-#define TCP_LISTEN	10
-#define TCP_REPAIR	19 /* option names of level IPPROTO_TCP */
+#define AF_UNIX		     1
+#define AF_INET		     2
+#define AF_INET6	     10
+#define SOCK_STREAM	     1
+#define IPPROTO_TCP	     6
+#define IPPROTO_MPTCP	     262
+#define TCP_SYN_SENT	     2 /* include/net/tcp_states.h */
+#define TCP_CLOSE	     7
+#define TCP_LISTEN	     10
+#define TCP_REPAIR	     19 /* option names of level IPPROTO_TCP */
 #define TCP_ZEROCOPY_RECEIVE 35
-#define S_IFMT		0170000
-#define S_IFSOCK	0140000
-#define MAY_WRITE	2
-#define CLONE_THREAD	0x00010000
-#define PF_IO_WORKER	0x00000010
-#define PTRACE_MODE_ATTACH 0x02
-#define EPERM		1
-#define ENOMEM		12
+#define S_IFMT		     0170000
+#define S_IFSOCK	     0140000
+#define MAY_WRITE	     2
+#define PF_IO_WORKER	     0x00000010
+#define PTRACE_MODE_ATTACH   0x02
+#define EPERM		     1
+#define ENOMEM		     12
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 

@@ -15,8 +15,8 @@
 struct ids {
 	__u32 uid;
 	__u32 gid;
-	bool split_uid;
-	bool split_gid;
+	__u32 split_uid;
+	__u32 split_gid;
 };
 
 static __always_inline void ids_of(struct task_struct *task, struct ids *ret)
@@ -46,33 +46,43 @@ static __always_inline bool rule_fits(const struct cleat_rule *r, const struct i
 }
 
 struct slots {
-	struct cleat_rule_key key;
+	__u32 gen;
+	__u32 place;
 	struct ids ids;
 	struct cleat_rule found;
 };
 
-/* One slot of a place; 1 ends the loop: it fits, or it was the last. */
-static long slot_try(__u32 slot, struct slots *s)
+/* The first rule of the place that fits. A global function: the verifier judges it once by its types, not
+ * anew at each step of each caller's walk. */
+__weak int label_of_place(struct slots *s)
 {
-	const struct cleat_rule *r;
+	struct cleat_rule_key key = {};
 
-	s->key.slot = slot;
-	r = bpf_map_lookup_elem(&cleat_rules, &s->key);
-	if (!r)
-		return 1;
-	if (!rule_fits(r, &s->ids))
+	if (!s)
 		return 0;
-	s->found = *r;
-	return 1;
+	key.gen = s->gen;
+	key.place = s->place;
+	for (int slot = 0; slot < CLEAT_RULES_MAX; slot++) {
+		const struct cleat_rule *r;
+
+		key.slot = slot;
+		r = bpf_map_lookup_elem(&cleat_rules, &key);
+		if (!r)
+			return 0;
+		if (!rule_fits(r, &s->ids))
+			continue;
+		s->found = *r;
+		return 1;
+	}
+	return 0;
 }
 
-/* The rule that names the task under policy @gen; all zero where none does. The slots are a bpf_loop
- * because the verifier would walk a loop in a loop thousands of times. Not inlined: where it is, clang
+/* The rule that names the task under policy @gen; all zero where none does. Not inlined: where it is, clang
  * 14 may lay the loop out so that its back edge falls through, which 6.1 refuses. */
 static __noinline void label_of(struct cgroup *cgrp, const struct ids *ids, __u32 gen,
 				struct cleat_rule *ret)
 {
-	struct slots s = { .key = { .gen = gen }, .ids = *ids };
+	struct slots s = { .gen = gen, .ids = *ids };
 
 	for (int level = 0; level < CLEAT_ANCESTORS; level++) {
 		__u64 id = cgrp->kn->id;
@@ -80,9 +90,8 @@ static __noinline void label_of(struct cgroup *cgrp, const struct ids *ids, __u3
 		struct cgroup_subsys_state *parent;
 
 		if (named) {
-			s.key.place = named->place;
-			bpf_loop(CLEAT_RULES_MAX, slot_try, &s, 0);
-			if (s.found.label)
+			s.place = named->place;
+			if (label_of_place(&s))
 				break;
 		}
 		parent = cgrp->self.parent;

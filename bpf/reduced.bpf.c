@@ -131,9 +131,9 @@ int reduced_conn(struct bpf_sock_ops *ctx)
 	struct cleat_tag *tag;
 	struct tcp_sock *tp;
 
-	if (!sk || (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_TCP_LISTEN_CB &&
-		    op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB &&
-		    op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB))
+	if (!sk ||
+	    (op != BPF_SOCK_OPS_TCP_CONNECT_CB && op != BPF_SOCK_OPS_TCP_LISTEN_CB &&
+	     op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB && op != BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB))
 		return 1;
 	tag = bpf_sk_storage_get(&cleat_tags, sk, 0, 0);
 	tp = bpf_skc_to_tcp_sock(sk);

@@ -32,11 +32,11 @@ int BPF_PROG(cleat_exec, const struct linux_binprm *bprm)
 }
 
 /* What a room forks is a room. */
-static __always_inline int room_fork(struct task_struct *child, unsigned long flags)
+static __always_inline int room_fork(struct task_struct *child)
 {
 	__u32 *room;
 
-	if ((flags & CLONE_THREAD) || !room_now())
+	if (!room_now())
 		return 0;
 	room = bpf_task_storage_get(&cleat_rooms, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!room)
@@ -46,7 +46,7 @@ static __always_inline int room_fork(struct task_struct *child, unsigned long fl
 }
 
 SEC("lsm/task_alloc")
-int BPF_PROG(cleat_fork, struct task_struct *child, unsigned long flags)
+int BPF_PROG(cleat_fork, struct task_struct *child)
 {
 	struct task_struct *parent = bpf_get_current_task_btf();
 	struct cleat_task *from, *to;
@@ -57,7 +57,7 @@ int BPF_PROG(cleat_fork, struct task_struct *child, unsigned long flags)
 		count(CLEAT_COUNT_TASK_LOST);
 	else if (from)
 		*to = *from;
-	return room_fork(child, flags);
+	return room_fork(child);
 }
 
 static __always_inline void trace_refused(const struct actor *target, const struct actor *tracer)

@@ -52,7 +52,8 @@ static void fast_open_check(bool by_option)
 	int l = listener_on("127.0.0.1", &port);
 	socklen_t len = address_of("127.0.0.1", port, &a);
 
-	for (int i = 0; i < 3; i++) { /* the first one only fetches a cookie, the others carry data */
+	for (int i = 0; i < 3;
+	     i++) { /* the first one only fetches a cookie, the others carry data */
 		int fd = tcp_socket("127.0.0.1"), one = 1, peer;
 		bool sent;
 
@@ -61,12 +62,13 @@ static void fast_open_check(bool by_option)
 			sent = connect(fd, (struct sockaddr *)&a, len) == 0 &&
 			       write(fd, "hello", 5) == 5;
 		} else {
-			sent = sendto(fd, "hello", 5, MSG_FASTOPEN, (struct sockaddr *)&a, len) == 5;
+			sent = sendto(fd, "hello", 5, MSG_FASTOPEN, (struct sockaddr *)&a, len) ==
+			       5;
 		}
 		peer = accept4(l, NULL, NULL, SOCK_CLOEXEC);
 		check(sent && peer >= 0 && tag_of(fd, &c) && tag_of(peer, &s) && tags_agree(&c, &s),
-		      by_option ? "TCP_FASTOPEN_CONNECT: both ends agree" :
-				  "MSG_FASTOPEN: both ends agree");
+		      by_option ? "TCP_FASTOPEN_CONNECT: both ends agree"
+				: "MSG_FASTOPEN: both ends agree");
 		check(c.owner.label == LABEL_GOOD, "  its owner is who connected");
 		if (i > 0)
 			check(c.flags & CLEAT_TAG_FASTOPEN, "  and it says Fast Open");
@@ -91,7 +93,8 @@ static void reuse_check(void)
 	unsigned port;
 	int l, peer;
 
-	check(pair_open(&p, "127.0.0.1", "127.0.0.1") && tag_of(p.client, &before), "reuse: connect");
+	check(pair_open(&p, "127.0.0.1", "127.0.0.1") && tag_of(p.client, &before),
+	      "reuse: connect");
 	unspec(p.client);
 	check(peer_tcp(p.client, &cookie) == REASON_NOT_ESTABLISHED, "  then it is no connection");
 	l = listener_on("127.0.0.1", &port);
@@ -116,7 +119,8 @@ static void listener_reuse_check(void)
 	struct pair p;
 	int fd, peer;
 
-	check(pair_open(&p, "127.0.0.1", "127.0.0.1") && tag_of(p.client, &was), "listener: connect");
+	check(pair_open(&p, "127.0.0.1", "127.0.0.1") && tag_of(p.client, &was),
+	      "listener: connect");
 	unspec(p.client);
 	check(bind(p.client, (struct sockaddr *)&a, len) == 0 && listen(p.client, 4) == 0 &&
 		      getsockname(p.client, (struct sockaddr *)&a, &len) == 0,
@@ -172,7 +176,8 @@ static void counter_check(void)
 	int read_only;
 
 	check(pair_open(&p, "127.0.0.1", "127.0.0.1"), "counter and window");
-	check(kern_seq_get(world.seq, p.client, &seq) == 0 && seq.last == 0 && seq.generation == 0 &&
+	check(kern_seq_get(world.seq, p.client, &seq) == 0 && seq.last == 0 &&
+		      seq.generation == 0 &&
 		      kern_window_get(world.window, p.server, &window) == 0 && window.highest == 0,
 	      "  are born zeroed, on both ends");
 	seq.last = 5;

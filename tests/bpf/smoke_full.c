@@ -134,7 +134,8 @@ static int boxed(void *arg)
 		return 0;
 	}
 	fd = tcp_socket("127.0.0.1");
-	check(tag_of(fd, &t) && (t.flags & CLEAT_TAG_NETNS_FOREIGN), "a boxed root's socket says so");
+	check(tag_of(fd, &t) && (t.flags & CLEAT_TAG_NETNS_FOREIGN),
+	      "a boxed root's socket says so");
 	check(setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &one, sizeof(one)) == 0 && tag_of(fd, &t) &&
 		      (t.flags & CLEAT_TAG_FORGED),
 	      "  and its TCP_REPAIR is seen");

@@ -59,7 +59,11 @@ static struct policy_image *policy_make(uint32_t generation)
 {
 	static const struct policy_rule rules[] = {
 		{ .place = 1, .slot = 0, .label = LABEL_GOOD, .uid = 0, .flags = CLEAT_RULE_UID },
-		{ .place = 1, .slot = 1, .label = LABEL_GOOD_1001, .uid = 1001, .flags = CLEAT_RULE_UID },
+		{ .place = 1,
+		  .slot = 1,
+		  .label = LABEL_GOOD_1001,
+		  .uid = 1001,
+		  .flags = CLEAT_RULE_UID },
 		{ .place = 2, .slot = 0, .label = LABEL_EVIL },
 		{ .place = 3, .slot = 0, .label = LABEL_DEBUG, .flags = CLEAT_RULE_DEBUG },
 		{ .place = 4, .slot = 0, .label = LABEL_UNIT },

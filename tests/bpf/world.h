@@ -17,7 +17,8 @@ struct world {
 	uint32_t level;
 	int tags, callers, config, seq, window, cgroups;
 	char mount[256];
-	char base[300]; /* the test's own cgroup, a slice; below it good, evil, debug, x-cleat.service */
+	char base
+		[300]; /* the test's own cgroup, a slice; below it good, evil, debug, x-cleat.service */
 	struct policy_image *policy;
 };
 

@@ -140,7 +140,8 @@ static int visit(struct walk *w, int dirfd, unsigned depth)
 	while ((errno = 0, e = readdir(d))) {
 		int err;
 
-		if (e->d_type != DT_DIR || strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+		if (e->d_type != DT_DIR || strcmp(e->d_name, ".") == 0 ||
+		    strcmp(e->d_name, "..") == 0)
 			continue;
 		err = visit_child(w, dirfd, e->d_name, depth);
 		if (err < 0)
@@ -149,7 +150,8 @@ static int visit(struct walk *w, int dirfd, unsigned depth)
 	return -errno;
 }
 
-int cgroupfs_walk(const char *mount, int (*each)(void *ctx, const char *path, uint64_t id), void *ctx)
+int cgroupfs_walk(const char *mount, int (*each)(void *ctx, const char *path, uint64_t id),
+		  void *ctx)
 {
 	owned_fd int fd = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct walk w = { .each = each, .ctx = ctx };

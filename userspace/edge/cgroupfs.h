@@ -11,6 +11,7 @@ int cgroupfs_find(char *ret, size_t cap);
 /* Id of a cgroup directory (the kernel's 64-bit id, name_to_handle_at). */
 int cgroupfs_id(int dirfd, const char *path, uint64_t *ret);
 /* Calls @each for every cgroup below @mount, parents first; @path is as the kernel says it ("/a/b"). */
-int cgroupfs_walk(const char *mount, int (*each)(void *ctx, const char *path, uint64_t id), void *ctx);
+int cgroupfs_walk(const char *mount, int (*each)(void *ctx, const char *path, uint64_t id),
+		  void *ctx);
 
 #endif

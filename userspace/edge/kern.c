@@ -31,7 +31,8 @@ struct kern {
 	unsigned link_count;
 	uint32_t level;
 	char cgroup[4096];
-	void (*each)(void *ctx, const struct cleat_event *e); /* of the kern_events_read() under way */
+	void (*each)(void *ctx,
+		     const struct cleat_event *e); /* of the kern_events_read() under way */
 	void *each_ctx;
 };
 
@@ -131,8 +132,9 @@ static int load_full(struct kern *k, const char *path, char *error, size_t cap)
 	int err;
 
 	if (!lsm_is_active()) {
-		snprintf(error, cap,
-			 "level full needs BPF LSM, and /sys/kernel/security/lsm does not name bpf: boot with lsm=...,bpf (and CONFIG_BPF_LSM=y), with securityfs mounted");
+		snprintf(
+			error, cap,
+			"level full needs BPF LSM, and /sys/kernel/security/lsm does not name bpf: boot with lsm=...,bpf (and CONFIG_BPF_LSM=y), with securityfs mounted");
 		return -EOPNOTSUPP;
 	}
 	err = load(k, path, CLEAT_LEVEL_FULL);
@@ -204,8 +206,8 @@ static int attach_one(struct kern *k, struct bpf_program *program, int cgroup)
 
 	if (k->link_count == LINKS_MAX)
 		return -E2BIG;
-	link = is_cgroups(program) ? bpf_program__attach_cgroup(program, cgroup) :
-				     bpf_program__attach(program);
+	link = is_cgroups(program) ? bpf_program__attach_cgroup(program, cgroup)
+				   : bpf_program__attach(program);
 	if (!link)
 		return -errno;
 	k->links[k->link_count++] = link;
@@ -224,7 +226,8 @@ static int attach_all(struct kern *k, int cgroup, char *error, size_t cap)
 	char what[128];
 	int err;
 
-	bpf_object__for_each_program(program, k->object) {
+	bpf_object__for_each_program(program, k->object)
+	{
 		if (!bpf_program__autoload(program))
 			continue;
 		err = attach_one(k, program, cgroup);
@@ -320,9 +323,9 @@ int kern_room_set(struct kern *k, int pidfd)
 int kern_map_fd(struct kern *k, enum kern_map map, bool writable, int *ret_fd)
 {
 	static const char *const name[KERN_MAP_COUNT] = {
-		[KERN_TAGS] = "cleat_tags",	  [KERN_CALLERS] = "cleat_callers",
-		[KERN_CONFIG] = "cleat_config",	  [KERN_CGROUPS] = "cleat_cgroups",
-		[KERN_SEQ] = "cleat_seq",	  [KERN_WINDOW] = "cleat_window",
+		[KERN_TAGS] = "cleat_tags",	[KERN_CALLERS] = "cleat_callers",
+		[KERN_CONFIG] = "cleat_config", [KERN_CGROUPS] = "cleat_cgroups",
+		[KERN_SEQ] = "cleat_seq",	[KERN_WINDOW] = "cleat_window",
 		[KERN_CB] = "cleat_cb",
 	};
 
@@ -336,7 +339,8 @@ int kern_events_fd(struct kern *k)
 	return ring_buffer__epoll_fd(k->events);
 }
 
-int kern_events_read(struct kern *k, void (*each)(void *ctx, const struct cleat_event *e), void *ctx)
+int kern_events_read(struct kern *k, void (*each)(void *ctx, const struct cleat_event *e),
+		     void *ctx)
 {
 	int n;
 

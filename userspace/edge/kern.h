@@ -13,9 +13,11 @@
 struct kern;
 
 struct kern_options {
-	const char *object;   /* path of cleat.bpf.o; NULL: the embedded skeleton */
-	const char *cgroup;   /* cgroup2 directory to attach to: the root of the unified mount, or a test's own */
-	uint32_t level;	      /* CLEAT_LEVEL_FULL, CLEAT_LEVEL_REDUCED, or CLEAT_LEVEL_NONE: the best there is */
+	const char *object; /* path of cleat.bpf.o; NULL: the embedded skeleton */
+	const char *
+		cgroup; /* cgroup2 directory to attach to: the root of the unified mount, or a test's own */
+	uint32_t
+		level; /* CLEAT_LEVEL_FULL, CLEAT_LEVEL_REDUCED, or CLEAT_LEVEL_NONE: the best there is */
 };
 
 /* Loads and verifies; attaches nothing. @error gets a line with the way out. */
@@ -54,7 +56,8 @@ int kern_map_fd(struct kern *k, enum kern_map map, bool writable, int *ret_fd);
 
 /* Events of the kernel side: an epoll-able descriptor, and a call per event. */
 int kern_events_fd(struct kern *k);
-int kern_events_read(struct kern *k, void (*each)(void *ctx, const struct cleat_event *e), void *ctx);
+int kern_events_read(struct kern *k, void (*each)(void *ctx, const struct cleat_event *e),
+		     void *ctx);
 /* Sums of cleat_counts over the CPUs. */
 int kern_counts(struct kern *k, uint64_t ret[CLEAT_COUNT_COUNT]);
 

@@ -210,7 +210,8 @@ static int fill(const struct kern_policy_maps *maps, const struct policy_image *
 
 	if (p->generation == 0 || p->places.count > CLEAT_PLACES_MAX ||
 	    p->rules.count > CLEAT_RULES_TOTAL)
-		return complain(error, cap, -E2BIG, "more places or rules than the kernel side holds");
+		return complain(error, cap, -E2BIG,
+				"more places or rules than the kernel side holds");
 	err = rules_put(maps->rules, p);
 	if (err < 0)
 		return complain(error, cap, err, "cannot store the policy's rules (cleat_rules)");
@@ -219,7 +220,8 @@ static int fill(const struct kern_policy_maps *maps, const struct policy_image *
 		return complain(error, cap, err, "cannot store the policy's places (cleat_places)");
 	err = kern_policy_scan(maps, p);
 	if (err < 0)
-		return complain(error, cap, err, "cannot look through the unified cgroup hierarchy");
+		return complain(error, cap, err,
+				"cannot look through the unified cgroup hierarchy");
 	return 0;
 }
 

@@ -25,6 +25,9 @@
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
 #endif
+#ifndef IPPROTO_SMC
+#define IPPROTO_SMC 256
+#endif
 
 enum { STATE_ESTABLISHED = 1, STATE_CLOSE_WAIT = 8 }; /* include/net/tcp_states.h */
 
@@ -51,7 +54,8 @@ enum reason peer_tcp(int fd, uint64_t *ret_cookie)
 	    !option(fd, SOL_SOCKET, SO_TYPE, &type, sizeof(type)) ||
 	    !option(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, sizeof(protocol)))
 		return REASON_NOT_TCP;
-	if (domain == AF_SMC || protocol == IPPROTO_MPTCP || protocol == IPPROTO_SCTP)
+	if (domain == AF_SMC || protocol == IPPROTO_SMC || protocol == IPPROTO_MPTCP ||
+	    protocol == IPPROTO_SCTP)
 		return REASON_UNSUPPORTED;
 	if ((domain != AF_INET && domain != AF_INET6) || type != SOCK_STREAM ||
 	    protocol != IPPROTO_TCP)

@@ -25,7 +25,8 @@ struct peer_facts {
 
 /* Level reduced. The cgroup is read between two liveness checks of the peer's pidfd. -ENOPROTOOPT on kernels before
  * 6.5, -ESRCH when the peer is gone. @ret_pidfd (caller closes) where not NULL. */
-int peer_reduced(int api_fd, struct peer_facts *ret, char *ret_cgroup_path, size_t path_cap, int *ret_pidfd);
+int peer_reduced(int api_fd, struct peer_facts *ret, char *ret_cgroup_path, size_t path_cap,
+		 int *ret_pidfd);
 /* A message's SCM_PIDFD names the same process as SO_PEERPIDFD's. */
 bool peer_same(int pidfd_a, int pidfd_b);
 
