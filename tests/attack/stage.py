@@ -204,9 +204,9 @@ class Host:
             extra_rules=extra_rules))
 
     def enrol(self):
-        """Makes the host key; answers the bundle entry."""
-        return self.sh("rm -rf %s && %s/cleatctl host init --dir %s --name %s --trust-domain %s --scope /" % (
-            STATE, BUILD_MAIN, STATE, self.name, TD))
+        """A host that never was one before: makes the host key; answers the bundle entry."""
+        return self.sh("rm -rf %s %s && %s/cleatctl host init --dir %s --name %s --trust-domain %s --scope /" % (
+            STATE, RUN, BUILD_MAIN, STATE, self.name, TD))
 
     def trust(self, entries):
         for i, entry in enumerate(entries):
@@ -240,10 +240,9 @@ class Host:
 
     def reload(self):
         """SIGHUP, and waits for the outcome: the log line after it."""
-        before = len(self.read("/run/cleatd.log").splitlines())
-        self.sh("kill -HUP $(cat /run/cleatd.pid)")
-        return until(lambda: [l for l in self.read("/run/cleatd.log").splitlines()[before:]
-                              if "reload" in l], "the reload on host " + self.name)
+        return self.sh("n=$(wc -l </run/cleatd.log); kill -HUP $(cat /run/cleatd.pid); for i in $(seq 1000); do "
+                       "tail -n +$((n + 1)) /run/cleatd.log | grep reload && exit; read -t 0.02 <> <(:); done; "
+                       "echo no outcome of the reload; exit 1").splitlines()
 
     def reloaded(self):
         """A reload that must succeed."""
