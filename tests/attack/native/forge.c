@@ -113,6 +113,7 @@ Test(attack, attack_001_alg_none)
 		"'none'",  "'None'",   "'NONE'",  "'nOnE'",	    "''",
 		NULL,	   "null",     "[]",	  "['ES256']",	    "{'ES256':1}",
 		"'HS256'", "'ES256 '", "'es256'", "'ES256\\u0000'", "'ES384'",
+		"'ES512'", "'EdDSA'",  "'RS256'", "'PS256'",	    "'dir'",
 		"256",
 	};
 
@@ -394,9 +395,10 @@ Test(attack, attack_009_raw_values)
 #define CLAIMS(X)                                                                                  \
 	X(m.wit_header, "alg")                                                                     \
 	X(m.wit_header, "typ")                                                                     \
-	X(m.wit_header, "kid") X(m.wpt_header, "alg") X(m.wpt_header, "typ") X(m.wit, "sub")       \
-		X(m.wit, "iss") X(m.wit, "exp") X(m.wit, "cnf") X(jwk(), "kty") X(jwk(), "crv") X( \
-			jwk(), "x") X(jwk(), "y") X(jwk(), "alg") X(m.wit, "jti") X(m.wit, "ueid") \
+	X(m.wit_header, "kid")                                                                     \
+	X(m.wpt_header, "alg") X(m.wpt_header, "typ") X(m.wit, "sub") X(m.wit, "iss")              \
+		X(m.wit, "exp") X(m.wit, "cnf") X(jwk(), "kty") X(jwk(), "crv") X(jwk(), "x") X(   \
+			jwk(), "y") X(jwk(), "alg") X(m.wit, "jti") X(m.wit, "ueid")               \
 			X(m.wit, "bootseed") X(m.wpt, "aud") X(m.wpt, "iat") X(m.wpt, "exp") X(    \
 				m.wpt, "jti") X(m.wpt, "wth") X(m.wpt, NAME_CONN) X(conn(), "v")   \
 				X(conn(), "role") X(conn(), "cb") X(conn(), "est")                 \
