@@ -222,11 +222,12 @@ $(B)/attack/%: $(B)/obj/tests/attack/native/%.o $(call obj,$(CODE_BELOW_ROOM))
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(UNIT_LIBS)
 
+.PHONY: check-attack check-attack-twins
 check-attack: $(ATTACK_BIN) ## forged tokens, natively
 	$(Q)tests/lint/run-units $(ATTACK_BIN)
 
 # A twin here is the same objects, but for those that hold the one check.
-check-attack-twins: $(UNIT_BIN) $(ATTACK_BIN) ## every native twin must be caught with an accept
+check-attack-twins: $(B)/unit/bundle $(B)/unit/verify $(ATTACK_BIN) ## every native twin must be caught with an accept
 	$(Q)CC="$(CC)" CFLAGS='$(ALL_CFLAGS)' LDFLAGS='$(ALL_LDFLAGS)' LIBS='$(UNIT_LIBS)' \
 		tests/attack/native/twins $(B) $(CODE_BELOW_ROOM)
 
