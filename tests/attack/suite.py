@@ -64,8 +64,10 @@ def context(s):
 
 def run_all(chosen, hosts):
     counts = {"ok": 0, "fail": 0, "skip": 0}
+    began = time.monotonic()
     s = stage.Stage(hosts)
     s.start()
+    print("  stage  set with %d hosts (%.1fs)" % (len(hosts), time.monotonic() - began), flush=True)
     for f in chosen:
         began = time.monotonic()
         verdict, why = run_one(f, s)
