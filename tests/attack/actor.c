@@ -206,13 +206,15 @@ static int stream_socket(char **a, int family)
 	return fd;
 }
 
-/* listen NAME IP PORT [mptcp] [tfo] [defer] [reuse] [nolinger] */
+/* listen NAME IP PORT [mptcp] [tfo] [defer] [reuse] [transparent] */
 static void cmd_listen(char **a)
 {
 	struct sockaddr_storage at;
 	socklen_t len = address_of(a[2], a[3], &at);
 	int fd = stream_socket(a, at.ss_family), queue = 64, secs = 5;
 
+	if (has(a, "transparent")) /* answers from addresses that are not its own */
+		setsockopt(fd, SOL_IP, IP_TRANSPARENT, &(int){ 1 }, sizeof(int));
 	if (fd < 0 || bind(fd, (struct sockaddr *)&at, len) < 0)
 		return fail("bind");
 	if (has(a, "tfo"))

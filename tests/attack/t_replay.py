@@ -176,7 +176,7 @@ def relay(s):
     control = lambda: s.accepted(good, svc)  # noqa: E731
     control()
     port = svc.at.split()[1]
-    hm.must("listen l 0.0.0.0 " + port)
+    hm.must("listen l 0.0.0.0 %s transparent" % port)
     s.c.sh("ip rule add iif eth0 lookup 100; ip route add local %s dev lo table 100; ip route add local %s dev lo "
            "table 100" % (s.a.ip, s.b.ip))
     s.a.sh("ip neigh replace %s lladdr %s dev eth0 nud permanent" % (s.b.ip, mac))

@@ -23,8 +23,9 @@ struct connection_facts {
 	uint64_t est_ms; /* since 1970, by this host's clock now */
 	uint8_t cb[32];
 	uint8_t ns[32];
-	bool local;	/* loopback or link-local: ns is mandatory, host must be this boot */
-	uint32_t level; /* least of now, the socket's birth, its owner's instance, the API connection's */
+	bool local; /* loopback or link-local: ns is mandatory, host must be this boot */
+	uint32_t
+		level; /* least of now, the socket's birth, its owner's instance, the API connection's */
 };
 
 struct facts_maps {

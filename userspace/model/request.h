@@ -11,11 +11,11 @@
 
 #include <stdint.h>
 
-#define CLEAT_PROTOCOL	      1u
-#define CLEAT_ASK_ID_MAX      2048u
-#define CLEAT_ASK_TOKEN_MAX   16384u
-#define CLEAT_ASK_DETAIL_MAX  192u
-#define CLEAT_ASK_MAX	      (sizeof(struct cleat_ask_verify) + 2u * CLEAT_ASK_TOKEN_MAX)
+#define CLEAT_PROTOCOL	     1u
+#define CLEAT_ASK_ID_MAX     2048u
+#define CLEAT_ASK_TOKEN_MAX  16384u
+#define CLEAT_ASK_DETAIL_MAX 192u
+#define CLEAT_ASK_MAX	     (sizeof(struct cleat_ask_verify) + 2u * CLEAT_ASK_TOKEN_MAX)
 
 enum cleat_ask_type {
 	CLEAT_ASK_SIGN = 1,   /* sign.sock, one descriptor */
@@ -111,12 +111,13 @@ enum cleat_answer_flag {
 struct cleat_answer_verify {
 	struct cleat_answer_head head;
 	struct cleat_answer_socket socket; /* kernel facts of the verifier's own end */
-	uint32_t level;	      /* the issuing host's word: 1 reduced, 2 full */
-	uint32_t caller_flags; /* enum cleat_ask_flag: the caller facts that were signed and matched */
+	uint32_t level;			   /* the issuing host's word: 1 reduced, 2 full */
+	uint32_t
+		caller_flags; /* enum cleat_ask_flag: the caller facts that were signed and matched */
 	int64_t expires;      /* of the WPT, seconds since 1970 */
 	int64_t age_ms;	      /* of the WPT: now - iat */
 	uint64_t seq;
-	uint8_t instance[32]; /* inst: the issuing host's word */
+	uint8_t instance[32];		    /* inst: the issuing host's word */
 	char subject[CLEAT_ASK_ID_MAX + 8]; /* NUL-terminated */
 	char issuer[CLEAT_ASK_ID_MAX + 8];
 	char unit[256];
@@ -125,9 +126,9 @@ struct cleat_answer_verify {
 struct cleat_answer_whois {
 	struct cleat_answer_head head;
 	struct cleat_answer_socket socket;
-	uint32_t peer_known;	       /* 1: subject/issuer are of the last accepted presentation */
+	uint32_t peer_known; /* 1: subject/issuer are of the last accepted presentation */
 	uint32_t peer_level;
-	int64_t peer_age_ms; /* since that accept */
+	int64_t peer_age_ms;		  /* since that accept */
 	char owner[CLEAT_ASK_ID_MAX + 8]; /* this end's workload */
 	char subject[CLEAT_ASK_ID_MAX + 8];
 	char issuer[CLEAT_ASK_ID_MAX + 8];
