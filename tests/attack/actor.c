@@ -864,7 +864,7 @@ static void cmd_repair(char **a)
 	struct sockaddr_storage local, remote;
 	socklen_t ll = address_of(a[2], a[3], &local), rl = address_of(a[4], a[5], &remote);
 	int fd = socket(local.ss_family, SOCK_STREAM, IPPROTO_TCP);
-	int on = 1, off = 0, one = 1, queue;
+	int on = 1, off = TCP_REPAIR_OFF_NO_WP, one = 1, queue; /* no window probe: its RST would end it */
 	uint32_t isn[2] = { (uint32_t)strtoul(a[6], NULL, 10), (uint32_t)strtoul(a[7], NULL, 10) };
 
 	setsockopt(fd, SOL_IP, IP_FREEBIND, &one, sizeof(one));
