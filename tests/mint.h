@@ -228,6 +228,18 @@ static inline char *mint_token(const json_t *header, const json_t *claims, struc
 	return mint_text(h, c, key);
 }
 
+/* The token again, with @more put in front of the first member of its header or claims. */
+static inline char *mint_front(const json_t *header, const json_t *claims, bool in_header,
+			       const char *more, struct sig_key *key)
+{
+	owned_mem char *h = json_dumps(header, JSON_COMPACT), *c = json_dumps(claims, JSON_COMPACT);
+	char *text = in_header ? h : c;
+	owned_mem char *changed = malloc(strlen(text) + strlen(more) + 2);
+
+	sprintf(changed, "{%s,%s", more, text + 1);
+	return in_header ? mint_text(changed, c, key) : mint_text(h, changed, key);
+}
+
 static inline char *mint_wit(struct mint *m)
 {
 	return mint_token(m->wit_header, m->wit, m->host);
