@@ -15,7 +15,7 @@
 #define BATCH		300
 #define CONNECT_BATCHES 100
 #define CONNECT_BATCH	5
-#define CROWDS		2
+#define CROWDS		4
 
 #define FLAT "CPU of the room per request, daemons side by side asked in turn"
 
@@ -131,7 +131,7 @@ static int weigh(const struct host *few, const struct host *many)
 
 static int ask_and_connect(const struct host *h, struct asked *a)
 {
-	for (unsigned i = 0; i < BLOCKS / 2; i++) {
+	for (unsigned i = 0; i < BLOCKS / 3; i++) {
 		if (ask(h, a) < 0)
 			return -1;
 		for (unsigned j = 0; j < CONNECT_BATCHES; j++) {

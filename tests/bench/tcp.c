@@ -10,7 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CROWD_FDS_APART	  200	/* descriptors a child needs for other things */
+#define CROWD_FDS_APART	  200 /* descriptors a child needs for other things */
+#define CROWD_LIMIT_S	  60
 #define CROWD_CONNECTIONS 20000 /* to one address: below the range of local ports */
 
 int tcp_listen(uint32_t addr)
@@ -51,11 +52,17 @@ fail:
 	return -1;
 }
 
-void tcp_pair_close(struct pair *p)
+/* However the client's end is closed, it is by a reset. */
+static void end_by_reset(const struct pair *p)
 {
 	const struct linger reset = { .l_onoff = 1 };
 
 	setsockopt(p->client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+}
+
+void tcp_pair_close(struct pair *p)
+{
+	end_by_reset(p);
 	close(p->client);
 	close(p->server);
 }
@@ -68,9 +75,13 @@ static int crowd_child(uint32_t addr, unsigned connections, int tell, int end)
 	struct pair p;
 	char byte = 'y';
 
-	for (unsigned i = 0; i < connections; i++)
-		if (listener < 0 || tcp_pair(listener, &p) < 0) /* both stay open */
+	alarm(CROWD_LIMIT_S); /* then there is no crowd, and its rows say so */
+	for (unsigned i = 0; i < connections; i++) {
+		if (listener < 0 || tcp_pair(listener, &p) < 0)
 			return 1;
+		end_by_reset(&p); /* both stay open until the child ends */
+	}
+	alarm(0);
 	if (write(tell, &byte, 1) != 1)
 		return 1;
 	return read(end, &byte, 1) < 0; /* until the parent closes its side */
