@@ -2,6 +2,7 @@
 /* The door of a room. See door.h. */
 #include "room/door.h"
 
+#include "base/twin.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -182,7 +183,7 @@ static const char *form_error(const struct door *d, const struct door_entry *e, 
 		return "the descriptors did not fit";
 	if (!e)
 		return "no such request, or another protocol version";
-	if (e->tail ? len < e->ask_len : len != e->ask_len)
+	if (kept(whole_message) && (e->tail ? len < e->ask_len : len != e->ask_len))
 		return "the message has not the length of its request";
 	if (d->fd_count != (e->fd ? 1 : 0))
 		return e->fd ? "exactly one descriptor is needed" : "no descriptor is wanted";
