@@ -157,13 +157,13 @@ TEST_binding    := model/binding base/bytes edge/sig
 TEST_window     := model/window
 TEST_assertion  := model/assertion model/reason model/spiffe_id base/bytes
 TEST_policy     := model/policy model/policy_check model/spiffe_id model/reason base/bytes
-TEST_json       := edge/json edge/json_read base/bytes
+TEST_json       := edge/json base/bytes
 TEST_sig        := edge/sig base/bytes
-TEST_jose       := edge/jose edge/jose_claims edge/json edge/json_read edge/sig model/assertion model/binding model/spiffe_id model/reason base/bytes
+TEST_jose       := edge/jose edge/jose_claims edge/json edge/sig model/assertion model/binding model/spiffe_id model/reason base/bytes
 TEST_keys       := edge/keys edge/sig base/bytes base/file
-TEST_bundle     := edge/bundle edge/bundle_print edge/jose edge/jose_claims edge/json edge/json_read edge/sig model/assertion model/binding model/spiffe_id model/reason base/bytes
+TEST_bundle     := edge/bundle edge/bundle_print edge/jose edge/jose_claims edge/json edge/sig model/assertion model/binding model/spiffe_id model/reason base/bytes
 POLICY_COMPILER := $(basename $(patsubst userspace/%,%,$(wildcard userspace/edge/policy_*.c))) edge/bundle edge/jose edge/jose_claims \
-	edge/json edge/json_read edge/sig model/policy model/policy_check model/assertion model/binding model/spiffe_id model/reason \
+	edge/json edge/sig model/policy model/policy_check model/assertion model/binding model/spiffe_id model/reason \
 	base/arena base/bytes base/file
 TEST_policy_yaml := $(POLICY_COMPILER)
 TEST_audit      := edge/audit base/bytes base/clock model/reason

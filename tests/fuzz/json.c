@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/*
- * Any bytes as JSON: what is taken as claims is taken as a value too, prints, and reads back as the same; places for
- * messages are found without reading outside. jansson's reader must say the same, but where it is known to be lax
- * (NUL bytes) or we are stricter (depth, numbers of over 512 characters).
- */
+/* Any bytes as JSON: what is taken as claims is taken as a value too, prints, and reads back as the same; places for
+ * messages are found without reading outside. */
 #include "edge/json.h"
 #include <stdlib.h>
 #include <string.h>
@@ -12,27 +9,6 @@ static void must(bool what)
 {
 	if (!what)
 		abort();
-}
-
-static bool deep(const char *s, size_t size)
-{
-	size_t open = 0;
-
-	for (size_t i = 0; i < size; i++)
-		open += s[i] == '[' || s[i] == '{';
-	return open > JSON_DEPTH_MAX;
-}
-
-static void compare(const char *s, size_t size, json_t *ours)
-{
-	json_t *theirs = json_loadb(
-		s, size, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, NULL);
-
-	if (!memchr(s, '\0', size) && !deep(s, size) && size <= 512) {
-		must((ours != NULL) == (theirs != NULL));
-		must(!ours || json_equal(ours, theirs));
-	}
-	json_decref(theirs);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -44,7 +20,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(s, data, size);
 	any = json_parse(s, size, JSON_TOP_ANY, error, sizeof(error));
 	must((any != NULL) == (error[0] == '\0'));
-	compare(s, size, any);
 	object = json_parse(s, size, JSON_TOP_OBJECT, NULL, 0);
 	must(!object || (any && json_is_object(any) && json_equal(any, object)));
 	if (object) {

@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Members and places of JSON: see json.h. Reading is json_read.c. */
+/*
+ * Strict JSON: see json.h. jansson reads UTF-8 strictly, refuses lone surrogates, a BOM, NUL in names, bytes behind
+ * the value and, told so, duplicates (compared after unescaping). Two things are looked at before it: our depth, by counting
+ * brackets outside of strings, and raw NUL bytes, which jansson (2.14) loses behind a number.
+ */
 #include "edge/json.h"
 #include "base/bytes.h"
+#include "base/twin.h"
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
-#define DATE_MAX ((double)(1ULL << 40))
+/* What a parser makes of a second member of the same name is a parser's taste; nobody may depend on it. */
+#define DUPLICATES (kept(duplicates) ? JSON_REJECT_DUPLICATES : 0)
+#define DATE_MAX   ((double)(1ULL << 40))
 
 /* Goes over one string; @at is behind its opening quote. Returns where it ends (behind the quote, or @end). */
 static const char *string_end(const char *at, const char *end)
@@ -15,7 +23,26 @@ static const char *string_end(const char *at, const char *end)
 	return at < end ? at + 1 : end;
 }
 
-struct json_place json_place_of(const char *s, const char *at)
+/* Where the depth first exceeds the limit, or NULL. */
+static const char *too_deep(const char *s, size_t len)
+{
+	const char *end = s + len;
+	unsigned depth = 0;
+
+	while (s < end) {
+		char c = *s++;
+
+		if (c == '"')
+			s = string_end(s, end);
+		else if ((c == '[' || c == '{') && ++depth > JSON_DEPTH_MAX)
+			return s - 1;
+		else if ((c == ']' || c == '}') && depth)
+			depth--;
+	}
+	return NULL;
+}
+
+static struct json_place place_of(const char *s, const char *at)
 {
 	struct json_place place = { .line = 1, .column = 1 };
 
@@ -25,6 +52,44 @@ struct json_place json_place_of(const char *s, const char *at)
 			place = (struct json_place){ place.line + 1, 1 };
 	}
 	return place;
+}
+
+json_t *json_parse(const char *s, size_t len, enum json_top top, char *ret_error, size_t error_cap)
+{
+	const char *deep = too_deep(s, len);
+	const char *nul = memchr(s, '\0', len);
+	json_error_t why;
+	json_t *j;
+
+	if (nul) {
+		struct json_place at = place_of(s, nul);
+
+		if (ret_error)
+			snprintf(ret_error, error_cap, "%u:%u: a NUL byte", at.line, at.column);
+		return NULL;
+	}
+	if (deep) {
+		struct json_place at = place_of(s, deep);
+
+		if (ret_error)
+			snprintf(ret_error, error_cap, "%u:%u: nested deeper than %d", at.line,
+				 at.column, JSON_DEPTH_MAX);
+		return NULL;
+	}
+	j = json_loadb(s, len, DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &why);
+	if (!j) {
+		if (ret_error)
+			snprintf(ret_error, error_cap, "%d:%d: %s", why.line > 0 ? why.line : 1,
+				 why.column > 0 ? why.column : 1, why.text);
+		return NULL;
+	}
+	if (top == JSON_TOP_OBJECT && !json_is_object(j)) {
+		json_decref(j);
+		if (ret_error)
+			snprintf(ret_error, error_cap, "1:1: not a JSON object");
+		return NULL;
+	}
+	return j;
 }
 
 /* The next byte that is not white space. */
@@ -84,13 +149,13 @@ struct json_place json_find(const char *s, size_t len, const char *member, size_
 	const char *at;
 
 	if (!array || array >= end || *array != '[')
-		return json_place_of(s, array ? array : s);
+		return place_of(s, array ? array : s);
 	at = skip_space(array + 1, end);
 	for (size_t i = 0; i < index && at < end && *at != ']'; i++) {
 		at = value_end(at, end);
 		at = skip_space(at < end && *at == ',' ? at + 1 : at, end);
 	}
-	return json_place_of(s, at);
+	return place_of(s, at);
 }
 
 bool json_get_string(const json_t *object, const char *name, char *ret, size_t cap)

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Strict JSON (RFC 8259 and token.md 2.8) as jansson's values: one value and nothing behind it, UTF-8 without
- * BOM or lone surrogates, no duplicate member at any level, no NUL in a name, no number that does not fit, depth at
- * most 32.
+ * Strict JSON (RFC 8259 and token.md 2.8) on top of jansson: one value and nothing behind it, UTF-8 without
+ * BOM or lone surrogates, no duplicate member at any level, depth at most 32.
  */
 #ifndef CLEAT_EDGE_JSON_H
 #define CLEAT_EDGE_JSON_H
 
-#include "base/bytes.h"
 #include "base/cleanup.h"
 #include <jansson.h>
 #include <stdbool.h>
@@ -28,15 +26,12 @@ static inline void json_owned(json_t **j)
 	json_decref(*j);
 }
 
-/* For messages; counted from 1. */
+/* Where, in text that json_parse() took as an object, element @index of the top-level array @member begins (for
+ * messages; the nearest enclosing place where there is none). Counted from 1. */
 struct json_place {
 	unsigned line;
 	unsigned column;
 };
-/* The place of byte @at of text that begins at @s. */
-struct json_place json_place_of(const char *s, const char *at);
-/* Where, in text that json_parse() took as an object, element @index of the top-level array @member begins; the nearest
- * enclosing place where there is none. */
 struct json_place json_find(const char *s, size_t len, const char *member, size_t index);
 
 /* A string member without NUL inside and at most @cap - 1 bytes, copied with its NUL. False: absent,
