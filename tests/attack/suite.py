@@ -5,6 +5,7 @@ at the end. A test is named attack_<number>_<what>; any part of the name selects
 """
 import glob
 import importlib.util
+import inspect
 import os
 import sys
 import time
@@ -116,8 +117,22 @@ def run_twins(chosen, kernel):
     return counts
 
 
+def table(tests):
+    """The rows of README.md: number, test, kernels, twins, and the words its refusals may have."""
+    words = stage.reason_words()
+    for f in tests:
+        source = inspect.getsource(f)
+        verdicts = [w for w in words if w not in ("ok", "undecided") and '"%s"' % w in source]
+        yield "| %s | `%s` | %s | %s | %s |" % (
+            ", ".join(map(str, f.numbers)), f.test, ", ".join(f.kernels),
+            ", ".join("`%s`" % t for t in f.twins) or "-", ", ".join(verdicts) or "see the test")
+
+
 def main():
     load()
+    if "--table" in sys.argv:
+        print("\n".join(table(sorted(TESTS, key=lambda f: (f.numbers, f.test)))))
+        return 0
     words = [w for w in sys.argv[1:] if not w.startswith("-")]
     words += [w for w in os.environ.get("TESTS", "").replace(",", " ").split() if w]
     kernel = os.environ.get("KERNEL", "6.12")

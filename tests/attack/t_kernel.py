@@ -39,8 +39,7 @@ def older(s):
     s.refused(lambda: s.verify(svc, one, t), "untagged", s.b, public="not-yours")
     s.a.stop()
     s.a.start()
-    s.refused(lambda: good("sign old " + s.audience()), ("untagged", "no-workload"), s.a, room="sign",
-              public=None)
+    s.refused(lambda: good("sign old " + s.audience()), "untagged", s.a, room="sign", public="not-yours")
     fresh, new = s.actor(s.a), s.service()
     s.accepted(fresh, new)
 
