@@ -125,7 +125,7 @@ def inherited(s, good, svc):
         svc.must("close s2")
 
 
-@test(82, 47, name="mptcp", twin="unsupported")
+@test(82, 47, name="mptcp")
 def mptcp(s):
     good, svc, control = scene(s)
     m = s.service(options="mptcp")

@@ -77,7 +77,7 @@ static enum reason ordinary(const struct policy_image *p, const struct cleat_tag
 {
 	const struct policy_workload *w = policy_workload(p, asker->label);
 
-	if (kept(unsupported) && (tag->flags & CLEAT_TAG_MPTCP))
+	if (tag->flags & CLEAT_TAG_MPTCP)
 		return REASON_UNSUPPORTED;
 	if (kept(forged) && (tag->flags & CLEAT_TAG_FORGED))
 		return REASON_FORGED;
