@@ -10,12 +10,27 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <linux/bpf.h>
+#include <linux/magic.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_tracing.h>
 #include "base/twin.h"
 #include "abi.h"
+
+/* include/linux/nfs_fs.h and fs/smb: not in uapi linux/magic.h of every Debian 12 header package */
+#ifndef CIFS_SUPER_MAGIC
+#define CIFS_SUPER_MAGIC 0xFF534D42UL
+#endif
+#ifndef SMB2_SUPER_MAGIC
+#define SMB2_SUPER_MAGIC 0xFE534D42UL
+#endif
+#ifndef FUSE_SUPER_MAGIC
+#define FUSE_SUPER_MAGIC 0x65735546UL
+#endif
+#ifndef CEPH_SUPER_MAGIC
+#define CEPH_SUPER_MAGIC 0x00c36400UL
+#endif
 
 #define AF_UNIX		     1
 #define AF_INET		     2
@@ -24,7 +39,6 @@
 #define IPPROTO_TCP	     6
 #define IPPROTO_MPTCP	     262
 #define TCP_SYN_SENT	     2 /* include/net/tcp_states.h */
-#define TCP_CLOSE	     7
 #define TCP_LISTEN	     10
 #define TCP_REPAIR	     19 /* option names of level IPPROTO_TCP */
 #define TCP_ZEROCOPY_RECEIVE 35
@@ -110,8 +124,13 @@ struct socket {
 	struct sock *sk;
 };
 
+struct super_block {
+	unsigned long s_magic;
+};
+
 struct inode {
 	unsigned short i_mode;
+	struct super_block *i_sb;
 };
 
 struct file {

@@ -52,7 +52,8 @@ struct slots {
 	struct cleat_rule found;
 };
 
-/* The first rule of the place that fits. A global function: the verifier judges it once by its types, not
+/* 1: the first rule of the place that fits is in @s; 0: none does; -1: this generation has no rules of the place
+ * (a reload is on its way through the cgroups): then nobody may take the task for an ancestor's. A global function: the verifier judges it once by its types, not
  * anew at each step of each caller's walk. */
 __weak int label_of_place(struct slots *s)
 {
@@ -68,7 +69,7 @@ __weak int label_of_place(struct slots *s)
 		key.slot = slot;
 		r = bpf_map_lookup_elem(&cleat_rules, &key);
 		if (!r)
-			return 0;
+			return slot ? 0 : -1;
 		if (!rule_fits(r, &s->ids))
 			continue;
 		s->found = *r;

@@ -53,6 +53,14 @@ int BPF_PROG(cleat_birth, struct socket *sock, int family, int type, int protoco
 	return 0;
 }
 
+/* Closed, connect(AF_UNSPEC), or our own end has said goodbye. The rooms ask the tag and not the socket layer:
+ * TCP_INFO waits for the socket's lock, which its owner can hold for as long as it likes. */
+static __always_inline bool is_over(int state)
+{
+	return state == BPF_TCP_CLOSE || state == BPF_TCP_FIN_WAIT1 || state == BPF_TCP_FIN_WAIT2 ||
+	       state == BPF_TCP_LAST_ACK || state == BPF_TCP_CLOSING || state == BPF_TCP_TIME_WAIT;
+}
+
 /* SYN_SENT and LISTEN are only ever entered by a task's own call. */
 static __always_inline void state_entered(struct sock *sk, int state)
 {
@@ -65,7 +73,7 @@ static __always_inline void state_entered(struct sock *sk, int state)
 	}
 	if (!tag)
 		return;
-	if (state == TCP_CLOSE) { /* over, or connect(AF_UNSPEC) */
+	if (is_over(state)) {
 		tag->state = CLEAT_STATE_BORN;
 		return;
 	}
@@ -84,7 +92,7 @@ static __always_inline void state_entered(struct sock *sk, int state)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(cleat_state, struct sock *sk, int old, int state)
 {
-	if (state != TCP_SYN_SENT && state != TCP_LISTEN && state != TCP_CLOSE &&
+	if (state != TCP_SYN_SENT && state != TCP_LISTEN && !is_over(state) &&
 	    (kept(owner_at_accept) || state != BPF_TCP_ESTABLISHED))
 		return 0;
 	if (sk->sk_protocol == IPPROTO_TCP)
@@ -138,6 +146,15 @@ static __always_inline void handed(struct cleat_tag *tag, const struct actor *a)
 	event_send(&e);
 }
 
+/* Closing such a file asks a server that a stranger may run, and waits for it past every signal. */
+static __always_inline bool stalls_on_close(const struct file *file)
+{
+	unsigned long magic = file->f_inode->i_sb->s_magic;
+
+	return magic == FUSE_SUPER_MAGIC || magic == NFS_SUPER_MAGIC || magic == V9FS_MAGIC ||
+	       magic == CEPH_SUPER_MAGIC || magic == CIFS_SUPER_MAGIC || magic == SMB2_SUPER_MAGIC;
+}
+
 SEC("lsm/file_receive")
 int BPF_PROG(cleat_receive, struct file *file)
 {
@@ -147,7 +164,7 @@ int BPF_PROG(cleat_receive, struct file *file)
 	struct sock *sk;
 
 	if ((file->f_inode->i_mode & S_IFMT) != S_IFSOCK)
-		return 0;
+		return stalls_on_close(file) && room_now() ? -EPERM : 0;
 	sock = bpf_sock_from_file(file);
 	if (!sock)
 		return 0;

@@ -38,16 +38,17 @@ static bool option(int fd, int level, int name, void *ret, socklen_t len)
 	return getsockopt(fd, level, name, ret, &got) == 0 && got == len;
 }
 
-/* TCP_INFO's first byte; the rest is not wanted. */
-static bool tcp_state(int fd, uint8_t *ret)
+bool peer_established(int fd)
 {
-	return option(fd, IPPROTO_TCP, TCP_INFO, ret, sizeof(*ret));
+	uint8_t state; /* TCP_INFO's first byte; the rest is not wanted */
+
+	return option(fd, IPPROTO_TCP, TCP_INFO, &state, sizeof(state)) &&
+	       (state == STATE_ESTABLISHED || state == STATE_CLOSE_WAIT);
 }
 
 enum reason peer_tcp(int fd, uint64_t *ret_cookie)
 {
 	int domain, type, protocol;
-	uint8_t state;
 
 	/* Never fstat(2): on a FUSE file that asks a stranger's program, and waits for it. This one says ENOTSOCK. */
 	if (!option(fd, SOL_SOCKET, SO_DOMAIN, &domain, sizeof(domain)) ||
@@ -60,8 +61,6 @@ enum reason peer_tcp(int fd, uint64_t *ret_cookie)
 	if ((domain != AF_INET && domain != AF_INET6) || type != SOCK_STREAM ||
 	    protocol != IPPROTO_TCP)
 		return REASON_NOT_TCP;
-	if (!tcp_state(fd, &state) || (state != STATE_ESTABLISHED && state != STATE_CLOSE_WAIT))
-		return REASON_NOT_ESTABLISHED;
 	if (!option(fd, SOL_SOCKET, SO_COOKIE, ret_cookie, sizeof(*ret_cookie)))
 		return REASON_NOT_TCP;
 	return REASON_OK;

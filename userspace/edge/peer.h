@@ -11,9 +11,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* REASON_OK: an inet or inet6 SOCK_STREAM IPPROTO_TCP socket in ESTABLISHED or CLOSE_WAIT, with its cookie. NOT_TCP,
- * UNSUPPORTED (MPTCP, SMC, SCTP), NOT_ESTABLISHED else. */
+/* REASON_OK: an inet or inet6 SOCK_STREAM IPPROTO_TCP socket, with its cookie. NOT_TCP, UNSUPPORTED (MPTCP, SMC, SCTP)
+ * else. Takes no lock that the socket's owner could hold. */
 enum reason peer_tcp(int fd, uint64_t *ret_cookie);
+/* ESTABLISHED or CLOSE_WAIT, by TCP_INFO: waits for the socket's lock, so it is for level reduced alone, where no hook
+ * sees the end of a connection. */
+bool peer_established(int fd);
 
 struct peer_facts {
 	uint32_t pid;

@@ -128,6 +128,9 @@ enum reason facts_connection(const struct facts_maps *maps, const struct policy_
 		return r;
 	if (f.tag.state != CLEAT_STATE_OWNED || f.tag.conn.role == CLEAT_ROLE_NONE)
 		return REASON_NOT_ESTABLISHED;
+	/* no hook of level reduced sees the end of a connection */
+	if (now.level != CLEAT_LEVEL_FULL && !peer_established(sock_fd))
+		return REASON_NOT_ESTABLISHED;
 	r = ordinary(p, &f.tag, &caller->owner);
 	if (r != REASON_OK)
 		return r;

@@ -2,6 +2,7 @@
 /* The kernel room's start and end. See kernel_room.h; its life is in kernel_life.c. */
 #include "room/kernel_room.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "edge/cgroupfs.h"
 #include "edge/keys.h"
@@ -65,6 +66,7 @@ int kernel_room_new(const struct kernel_options *o, struct kernel_room **ret)
 	if (!k)
 		return -ENOMEM;
 	*k = (struct kernel_room){ .o = *o,
+				   .begun_ns = clock_boot_ns(),
 				   .dir = -1,
 				   .private = -1,
 				   .audit = -1,
@@ -172,6 +174,7 @@ static int kept_take(struct kernel_room *k)
 		err = image_map(sealed, &k->newest.p);
 	if (err == 0)
 		k->newest.fd = take_fd(&sealed);
+	k->successor = err == 0;
 	return err;
 }
 
@@ -355,10 +358,24 @@ int kernel_room_spawn(struct kernel_room *k)
 	return err;
 }
 
+/* The memory of accepted connections died with the daemon before us. No connection that is established after our arming
+ * may be near enough in time to one that it accepted for the establishment check to take them for the same. */
+static void wait_out_predecessor(const struct kernel_room *k)
+{
+	uint64_t until = k->begun_ns + k->current.p->est_tolerance_ms * 1000000ull;
+	struct timespec at = { (time_t)(until / 1000000000), (long)(until % 1000000000) };
+
+	while (k->successor && clock_boot_ns() < until)
+		clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &at, NULL);
+}
+
 int kernel_room_arm(struct kernel_room *k)
 {
 	char error[1024] = "";
-	int err = kern_attach(k->kern, error, sizeof(error));
+	int err;
+
+	wait_out_predecessor(k);
+	err = kern_attach(k->kern, error, sizeof(error));
 
 	if (err == 0)
 		err = kern_policy_set(k->kern, k->current.p, error, sizeof(error));

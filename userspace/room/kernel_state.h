@@ -28,6 +28,8 @@ struct kernel_room {
 	int counters[PUBLIC_ROOMS];
 	struct host_facts host;
 	struct kern *kern;
+	uint64_t begun_ns; /* boot clock */
+	bool successor;	   /* another daemon of this boot ran before us */
 	struct room_child rooms[PUBLIC_ROOMS];
 
 	struct held_image current; /* in force everywhere */
