@@ -27,13 +27,6 @@ def set_back(s):
         control = lambda: s.accepted(good, svc)  # noqa: E731
         control()
         try:
-            one = s.connect(good, svc, "one")
-            t = s.sign(good, "one")
-            if not s.verify(svc, one, t)["ok"]:
-                raise Wrong("the first presentation must be accepted")
-            clock.must("step %d" % (-3600 * SECOND))
-            s.refused(lambda: s.verify(svc, one, t), "wrong-establishment", s.b)
-            right_again(clock, start)
             # Never presented in time: it expires. Then the clock goes back to when it was signed, or as near as a
             # second behind it; on its own connection, and still it is not the time of that connection any more.
             two = s.connect(good, svc, "two")
@@ -43,6 +36,15 @@ def set_back(s):
             apart = max(clock.must("now")["boot"] - signed["boot"], 3 * SECOND)
             clock.must("step %d" % -apart)
             s.refused(lambda: s.verify(svc, two, t), "wrong-establishment", s.b)
+            right_again(clock, start)
+            control()
+            # Consumed, and an hour back.
+            one = s.connect(good, svc, "one")
+            t = s.sign(good, "one")
+            if not s.verify(svc, one, t)["ok"]:
+                raise Wrong("the first presentation must be accepted")
+            clock.must("step %d" % (-3600 * SECOND))
+            s.refused(lambda: s.verify(svc, one, t), "wrong-establishment", s.b)
         finally:
             right_again(clock, start)
         control()
