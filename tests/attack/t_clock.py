@@ -22,7 +22,7 @@ def set_back(s):
     clock = clock_of(s, s.b)
     start = clock.must("now")
     text = stage.POLICY.replace("/good ] }}", "/good ], life: 1s }}", 1)
-    with s.policy(policy=text, extra_main="leeway: 1s\n"):
+    with s.policy(policy=text, extra_main="leeway: 5s\n"):
         good, svc = s.actor(s.a), s.service()
         control = lambda: s.accepted(good, svc)  # noqa: E731
         control()
