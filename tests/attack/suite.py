@@ -85,7 +85,7 @@ def fresh(s, hosts):
     """After a failure the next test begins with new daemons and the standard policy."""
     for h in s.hosts.values():
         h.run("pkill -x cleatd; pkill -x actor; for i in $(seq 200); do pgrep -x cleatd >/dev/null || break; "
-              "read -t 0.05 <> <(:); done; pkill -9 -x cleatd")
+              "read -t 0.05 <> <(:); done; pkill -9 -x cleatd", 300)
     s = stage.Stage(hosts)
     s.start()
     return s
@@ -113,7 +113,7 @@ def run_twins(chosen, kernel):
                 context(s)
             for h in s.hosts.values():
                 h.run("pkill -x cleatd; for i in $(seq 200); do pgrep -x cleatd >/dev/null || break; "
-                      "read -t 0.05 <> <(:); done; pkill -9 -x cleatd")
+                      "read -t 0.05 <> <(:); done; pkill -9 -x cleatd", 300)
     return counts
 
 
