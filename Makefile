@@ -194,6 +194,14 @@ $(B)/tests-bpf/smoke: $(call obj,$(wildcard $(SMOKE_SRC)))
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_bpf) $(LIBS_ssl)
 
+BPF_TWINS = $(shell sed -n 's/^\([a-z_]*\)|\(full\|reduced\)|.*/\1/p' tests/bpf/twins.sh)
+.PHONY: bpf-twins vmtest-bpf
+bpf-twins: ## the kernel side's broken twins, objects only
+	$(Q)for t in $(BPF_TWINS); do $(MAKE) --no-print-directory TWIN=$$t $(TOP)/twin/$$t/cleat.bpf.o || exit 1; done
+
+vmtest-bpf: $(TOP)/tests-bpf/smoke bpf-twins $(TOP)/vmtest/on $(TOP)/vmtest/agent ## the kernel side without a daemon, and its twins
+	$(Q)for k in $(or $(KERNEL),6.1 6.12); do vmtest/run --kernel $$k tests/bpf || exit 1; done
+
 # ---- vectors: the daemon's own code against published and our own test data -------------------------------------
 VECTORS ?= ../shared/vectors
 VECTOR_SRC := $(wildcard tests/vectors/*.c)

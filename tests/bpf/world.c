@@ -180,7 +180,10 @@ static void maps_open(void)
 
 int world_open(uint32_t level)
 {
-	struct kern_options options = { .cgroup = world.base, .level = level };
+	/* SMOKE_OBJECT: a broken twin's, instead of the one that is built in */
+	struct kern_options options = { .object = getenv("SMOKE_OBJECT"),
+					.cgroup = world.base,
+					.level = level };
 	char error[1024] = "";
 
 	if (cgroupfs_find(world.mount, sizeof(world.mount)) < 0)
