@@ -91,29 +91,43 @@ def fresh(s, hosts):
     return s
 
 
+def end_daemons(s):
+    """Whatever state a test left them in."""
+    for h in s.hosts.values():
+        h.run("pkill -x cleatd; for i in $(seq 200); do pgrep -x cleatd >/dev/null || break; "
+              "read -t 0.05 <> <(:); done; pkill -9 -x cleatd; pkill -x actor", 300)
+
+
+def run_twin(twin, tests):
+    """Daemons of that build on every host: each of its tests must fail by an accept. Yields (test, verdict, why)."""
+    build, s = stage.BUILD_MAIN + "/twin/" + twin, None
+    for f in tests:
+        verdict, why = "fail", "not built: " + build
+        if os.path.exists(build + "/cleatd"):
+            try:
+                if not s:
+                    s = stage.Stage("abc" if any("c" in t.hosts for t in tests) else "ab")
+                    s.start({n: build for n in s.hosts})
+                verdict, why = run_one(f, s)
+            except stage.Wrong as e:
+                verdict, why = "fail", str(e)
+        caught = verdict == "fail" and why.startswith("ACCEPTED")
+        yield f, caught, verdict, why
+        if s and not caught:        # what went otherwise may have left anything: the next begins anew
+            context(s)
+            end_daemons(s)
+            s = None
+    if s:
+        end_daemons(s)
+
+
 def run_twins(chosen, kernel):
-    """For each twin of the chosen tests: daemons of that build on every host; the test must fail by an accept."""
     counts = {"ok": 0, "fail": 0, "skip": 0}
-    for f in chosen:
-        for twin in f.twins:
-            s = stage.Stage(f.hosts)
-            build = stage.BUILD_MAIN + "/twin/" + twin
-            verdict, why = "fail", "not built: " + build
-            if os.path.exists(build + "/cleatd"):
-                try:
-                    s.start({n: build for n in f.hosts})
-                    verdict, why = run_one(f, s)
-                except stage.Wrong as e:
-                    verdict, why = "fail", str(e)
-            caught = verdict == "fail" and why.startswith("ACCEPTED")
+    for twin in sorted({t for f in chosen for t in f.twins}):
+        for f, caught, verdict, why in run_twin(twin, [f for f in chosen if twin in f.twins]):
             counts["ok" if caught else "fail"] += 1
             print("  %-5s twin %s: %s: %s" % ("ok" if caught else "fail", twin, f.test,
                                              "caught" if caught else "NOT CAUGHT: %s %s" % (verdict, why)), flush=True)
-            if not caught:
-                context(s)
-            for h in s.hosts.values():
-                h.run("pkill -x cleatd; for i in $(seq 200); do pgrep -x cleatd >/dev/null || break; "
-                      "read -t 0.05 <> <(:); done; pkill -9 -x cleatd", 300)
     return counts
 
 
