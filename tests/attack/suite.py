@@ -83,9 +83,7 @@ def run_all(chosen, hosts):
 
 def fresh(s, hosts):
     """After a failure the next test begins with new daemons and the standard policy."""
-    for h in s.hosts.values():
-        h.run("pkill -x cleatd; pkill -x actor; for i in $(seq 200); do pgrep -x cleatd >/dev/null || break; "
-              "read -t 0.05 <> <(:); done; pkill -9 -x cleatd", 300)
+    end_daemons(s)
     s = stage.Stage(hosts)
     s.start()
     return s
