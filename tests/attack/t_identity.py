@@ -209,7 +209,7 @@ def cgroup_again(s):
     s.accepted(second, svc)
 
 
-@test(50, name="pid_reuse_after_connect", twin="api_owner", kernels=("6.1", "6.12"))
+@test(50, name="pid_reuse_after_connect")
 def pid_reuse(s):
     """evil connects to the API; its leader's pid goes to a process of good; evil's heir sends on the connection."""
     good, svc, control = scene(s)
