@@ -58,7 +58,7 @@ def previous_boot(s):
     good.must("reset one")
     s.b.daemon_up = False
     s.actors.remove(svc)
-    subprocess.run(["vm-reboot", "b"], check=True, timeout=90)
+    subprocess.run(["vm-reboot", "b"], check=True, timeout=200)
     if s.b.sh("cat /proc/sys/kernel/random/boot_id") == seed:
         raise Wrong("b did not reboot")
     s.b.sh("; ".join("rm -rf %s; mkdir -p %s; cp -a %s/. %s" % (at, at, to, at) for at, to in keep))
