@@ -56,11 +56,17 @@ def run_one(f, s):
         s.dismiss()
 
 
+def tail_of(h):
+    try:
+        return h.run("tail -n 8 /run/cleatd.log")[1], h.run("tail -n 4 " + stage.AUDIT)[1]
+    except stage.Wrong as e:
+        return str(e), "-"
+
+
 def context(s):
     """What helps to read a failure: the ends of the daemons' logs and audits."""
     for h in s.hosts.values():
-        print("    host %s: log:\n%s\n    audit:\n%s" % (
-            h.name, h.run("tail -n 8 /run/cleatd.log")[1], h.run("tail -n 4 " + stage.AUDIT)[1]))
+        print("    host %s: log:\n%s\n    audit:\n%s" % ((h.name,) + tail_of(h)))
 
 
 def run_all(chosen, hosts):
