@@ -142,7 +142,7 @@ def syn_cookie_later(s):
         s.b.sh("sysctl -qw net.ipv4.tcp_syncookies=1")
 
 
-# On 6.1 the raw client does not reach the reuse: the listener answers by its clock, as if no TIME_WAIT were there.
+# 6.1 lets the SYN through TIME_WAIT too, but the listener answers it by its clock: there the pair does not come again.
 @test(28, name="time_wait_reuse_gives_the_same_pair", twin="cb_memory", kernels=("6.12",))
 def time_wait(s):
     """A SYN in TIME_WAIT gets the last number the server used and 65 537: after 2^32 - 2 * 65 539 bytes more it is the
