@@ -217,9 +217,10 @@ def isn_period_est(s):
         print("    a full match after %d tries" % r["tries"])
         thief.raw.must("ack x")
         thief.svc.must("accept x l")
-        s.refused(lambda: s.verify(thief.svc, "x", t), "wrong-establishment", s.b)
-        # So late it has expired too. Were it only ten seconds, est alone would stand against it.
+        # So late it has expired too. Were it only ten seconds later, est alone would stand against it.
         thief.same_moment(10 * 10**9)
+        s.refused(lambda: s.verify(thief.svc, "x", t), "wrong-establishment", s.b)
+        thief.same_moment(PERIOD)
         s.refused(lambda: s.verify(thief.svc, "x", t), "wrong-establishment", s.b)
         thief.svc.must("close x")
     finally:
