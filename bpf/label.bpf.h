@@ -52,9 +52,10 @@ struct slots {
 	struct cleat_rule found;
 };
 
-/* 1: the first rule of the place that fits is in @s; 0: none does; -1: this generation has no rules of the place
- * (a reload is on its way through the cgroups): then nobody may take the task for an ancestor's. A global function: the verifier judges it once by its types, not
- * anew at each step of each caller's walk. */
+/* 1: the first rule of the place that fits is in @s; 0: none does; -1: this generation has no rules of
+ * the place (a reload is on its way through the cgroups): then nobody may take the task for an
+ * ancestor's. A global function: the verifier judges it once by its types, not anew at each step of
+ * each caller's walk. */
 __weak int label_of_place(struct slots *s)
 {
 	struct cleat_rule_key key = {};

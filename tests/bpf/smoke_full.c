@@ -158,6 +158,8 @@ static int take(void *arg)
 
 	if (!h->room)
 		return fd < 0;
+	fcntl(fd, F_SETFL, O_NONBLOCK); /* what the broken twin lets through must not wait */
+	fcntl(h->p.listener, F_SETFL, O_NONBLOCK);
 	check(send(fd, &byte, 1, MSG_NOSIGNAL) == -1 && errno == EPERM, "  a room may not send");
 	check(write(fd, &byte, 1) == -1 && errno == EPERM, "  nor write");
 	check(recv(fd, &byte, 1, MSG_DONTWAIT) == -1 && errno == EPERM, "  nor receive");
@@ -408,6 +410,9 @@ static void births_check(void)
 	check(cgroup_place("x-cleat.service/x-cleat.service") == 0, "  nor below itself");
 	cgroup_make("good/good");
 	check(cgroup_place("good/good") == 0, "a path is compared whole");
+	cgroup_make("plain/cleat-exact");
+	check(cgroup_place("plain/cleat-exact") == 0, "  its last component is no path");
+	cgroup_remove("plain/cleat-exact");
 	cgroup_remove("good/good");
 	cgroup_remove("x-cleat.service/x-cleat.service");
 	cgroup_remove("plain/x-cleat.service");

@@ -19,7 +19,7 @@ while IFS='|' read -r twin level check; do
 	fi
 done <<'END'
 api_owner|full|  another label's message is refused (send)
-cgroup_exact|full|a path is compared whole
+cgroup_exact|full|  its last component is no path
 cgroup_unified|full|a v1 hierarchy gives no place
 clone_fresh|full|  the child is a server
 forged_packet|reduced|  is forged

@@ -34,9 +34,9 @@ static void die(const char *what)
 
 struct image {
 	struct policy_image head;
-	struct policy_place places[5];
-	struct policy_rule rules[6];
-	char strings[5][400];
+	struct policy_place places[6];
+	struct policy_rule rules[7];
+	char strings[6][400];
 };
 
 static int by_name(const void *a, const void *b)
@@ -52,6 +52,8 @@ static uint32_t place_of_name(const char *name)
 		return 2;
 	if (strstr(name, "/debug"))
 		return 3;
+	if (strstr(name, "/cleat-exact"))
+		return 6;
 	return strcmp(name, "x-cleat.service") == 0 ? 4 : 5;
 }
 
@@ -68,6 +70,7 @@ static struct policy_image *policy_make(uint32_t generation)
 		{ .place = 3, .slot = 0, .label = LABEL_DEBUG, .flags = CLEAT_RULE_DEBUG },
 		{ .place = 4, .slot = 0, .label = LABEL_UNIT },
 		{ .place = 5, .slot = 0, .label = LABEL_UNIT },
+		{ .place = 6, .slot = 0, .label = LABEL_UNIT },
 	};
 	struct image *p = calloc(1, sizeof(*p));
 	const char *base = world.base + strlen(world.mount);
@@ -77,11 +80,12 @@ static struct policy_image *policy_make(uint32_t generation)
 	snprintf(p->strings[2], sizeof(p->strings[2]), "%s/debug", base);
 	snprintf(p->strings[3], sizeof(p->strings[3]), "x-cleat.service");
 	snprintf(p->strings[4], sizeof(p->strings[4]), "y-cleat.service");
-	qsort(p->strings, 5, sizeof(p->strings[0]), by_name);
+	snprintf(p->strings[5], sizeof(p->strings[5]), "/cleat-exact");
+	qsort(p->strings, 6, sizeof(p->strings[0]), by_name);
 	p->head.generation = generation;
-	p->head.places = (struct policy_span){ offsetof(struct image, places), 5 };
-	p->head.rules = (struct policy_span){ offsetof(struct image, rules), 6 };
-	for (unsigned i = 0; i < 5; i++) {
+	p->head.places = (struct policy_span){ offsetof(struct image, places), 6 };
+	p->head.rules = (struct policy_span){ offsetof(struct image, rules), 7 };
+	for (unsigned i = 0; i < 6; i++) {
 		p->places[i].name =
 			(uint32_t)(offsetof(struct image, strings) + i * sizeof(p->strings[0]));
 		p->places[i].place = place_of_name(p->strings[i]);
