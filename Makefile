@@ -279,6 +279,10 @@ $(TOP)/tests-vm/%: tests/attack/%.c userspace/model/request.h
 	@mkdir -p $(@D)
 	$(Q)gcc -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g -Iuserspace -o $@ $<
 
+.PHONY: check-counts
+check-counts: programs $(ACTORS) ## attacks counted in thousands, natively at level reduced; ROUNDS=0.1 for a tenth
+	$(Q)tests/attack/native/run
+
 KERNEL  ?=
 TEST    ?=
 vmtest: programs $(ACTORS) ## the VM tests; KERNEL=6.1 and TEST=name narrow them
