@@ -126,6 +126,7 @@ struct socket {
 
 struct super_block {
 	unsigned long s_magic;
+	struct user_namespace *s_user_ns;
 };
 
 struct inode {

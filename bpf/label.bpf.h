@@ -70,7 +70,7 @@ __weak int label_of_place(struct slots *s)
 		key.slot = slot;
 		r = bpf_map_lookup_elem(&cleat_rules, &key);
 		if (!r)
-			return slot ? 0 : -1;
+			return slot || !kept(place_ruled) ? 0 : -1;
 		if (!rule_fits(r, &s->ids))
 			continue;
 		s->found = *r;

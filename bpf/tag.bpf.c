@@ -146,13 +146,16 @@ static __always_inline void handed(struct cleat_tag *tag, const struct actor *a)
 	event_send(&e);
 }
 
-/* Closing such a file asks a server that a stranger may run, and waits for it past every signal. */
+/* Closing such a file asks a server that a stranger may run, and waits for it past every signal; an overlay
+ * may lie on one. */
 static __always_inline bool stalls_on_close(const struct file *file)
 {
-	unsigned long magic = file->f_inode->i_sb->s_magic;
+	const struct super_block *sb = file->f_inode->i_sb;
+	unsigned long magic = sb->s_magic;
 
-	return magic == FUSE_SUPER_MAGIC || magic == NFS_SUPER_MAGIC || magic == V9FS_MAGIC ||
-	       magic == CEPH_SUPER_MAGIC || magic == CIFS_SUPER_MAGIC || magic == SMB2_SUPER_MAGIC;
+	return magic == FUSE_SUPER_MAGIC || magic == OVERLAYFS_SUPER_MAGIC ||
+	       magic == NFS_SUPER_MAGIC || magic == V9FS_MAGIC || magic == CEPH_SUPER_MAGIC ||
+	       magic == CIFS_SUPER_MAGIC || magic == SMB2_SUPER_MAGIC || sb->s_user_ns->level;
 }
 
 SEC("lsm/file_receive")
@@ -164,7 +167,7 @@ int BPF_PROG(cleat_receive, struct file *file)
 	struct sock *sk;
 
 	if ((file->f_inode->i_mode & S_IFMT) != S_IFSOCK)
-		return stalls_on_close(file) && room_now() ? -EPERM : 0;
+		return kept(room_file) && stalls_on_close(file) && room_now() ? -EPERM : 0;
 	sock = bpf_sock_from_file(file);
 	if (!sock)
 		return 0;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What only level full sees: accept, hand-over, exec, API callers, rooms, tracing, births of cgroups. */
 #include "edge/cgroupfs.h"
+#include "edge/kern_map.h"
 #include "edge/peer.h"
 #include "world.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -17,6 +19,7 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -147,6 +150,7 @@ static int boxed(void *arg)
 struct handing {
 	int to[2];
 	struct pair p;
+	int remote; /* a file of FUSE */
 	bool room;
 };
 
@@ -169,12 +173,41 @@ static int take(void *arg)
 	return 0;
 }
 
+/* A file whose close may wait for a stranger: the guest's /out is FUSE (virtiofs). */
+static void remote_file_check(struct handing *h, bool room)
+{
+	int fd;
+
+	fd_send(h->to[0], h->remote);
+	fd = fd_receive(h->to[1]);
+	check((fd < 0) == room, room ? "  a room is given no file of FUSE" : "  others are");
+	if (fd >= 0)
+		close(fd);
+}
+
 static int room_take(void *arg)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	struct handing *h = arg;
+	int failed;
 
 	check(kern_room_set(world.k, pidfd) == 0, "a room is marked");
-	return take(arg);
+	failed = take(h);
+	if (h->remote >= 0)
+		remote_file_check(h, true);
+	return failed;
+}
+
+static int remote_file(void)
+{
+	int fd = open("/out/log", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct statfs fs;
+
+	if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != FUSE_SUPER_MAGIC) {
+		printf("skip no FUSE at /out\n");
+		return -1;
+	}
+	return fd;
 }
 
 static int give(void *arg)
@@ -184,6 +217,9 @@ static int give(void *arg)
 	uint64_t cookie;
 
 	check(pair_open(&h->p, "127.0.0.1", "127.0.0.1"), "hand-over: connect");
+	h->remote = remote_file();
+	if (h->remote >= 0)
+		remote_file_check(h, false);
 	fd_send(h->to[0], h->p.client);
 	h->room = true;
 	check(child("plain", 0, room_take, h) == 0, "  to a room");
@@ -357,6 +393,42 @@ static int moves(void *arg)
 	return 0;
 }
 
+static int in_inner(void *arg)
+{
+	uint32_t want = *(uint32_t *)arg;
+	struct cleat_tag t;
+	int fd = tcp_socket("127.0.0.1");
+
+	check(tag_of(fd, &t) && t.owner.label == want,
+	      want ? "below a named cgroup: its label"
+		   : "  a place that has no rules in this generation is nobody's");
+	close(fd);
+	return 0;
+}
+
+/* What a task sees while a reload that names its cgroup has looked through the hierarchy, but not yet switched:
+ * it must not pass for an ancestor's. */
+static void reload_window_check(void)
+{
+	const struct cleat_cgroup ahead = { .place = 99 };
+	uint32_t want = LABEL_EVIL;
+	char path[600];
+	uint64_t id;
+	int map;
+
+	cgroup_make("evil/inner");
+	snprintf(path, sizeof(path), "%s/evil/inner", world.base);
+	check(cgroupfs_id(AT_FDCWD, path, &id) == 0 && child("evil/inner", 0, in_inner, &want) == 0,
+	      "reload window");
+	want = 0;
+	check(kern_map_fd(world.k, KERN_CGROUPS, true, &map) == 0 &&
+		      kern_map_put(map, &id, &ahead, BPF_ANY) == 0 &&
+		      child("evil/inner", 0, in_inner, &want) == 0,
+	      "  ended");
+	close(map);
+	cgroup_remove("evil/inner");
+}
+
 static int epoch_of_self(void)
 {
 	int fd = tcp_socket("127.0.0.1");
@@ -497,6 +569,7 @@ void full_tests(void)
 	check(child("plain", 0, traceme, NULL) == 0, "  of nobody: may");
 	check(child("good", 0, split_ids, NULL) == 0, "ids");
 	check(child("good", 0, moves, NULL) == 0, "moves");
+	reload_window_check();
 	check(child("good", 0, exec_check, NULL) == 0, "exec");
 	check(child("good", 0, optmem_check, NULL) == 0, "optmem");
 	births_check();

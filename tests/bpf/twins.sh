@@ -27,6 +27,8 @@ forged_repair|full|  is forged for good
 forged_simultaneous|full|  is forged
 generation|full|  another generation, the same socket
 graft_owner|full|accepted by a prefork child
+place_ruled|full|  a place that has no rules in this generation is nobody's
+room_file|full|  a room is given no file of FUSE
 room_socket|full|  a room may not send
 task_inputs|full|moved: the label is the present cgroup's
 trace|full|traced from another label: refused
