@@ -214,6 +214,8 @@ static const struct kind {
 	{ "file", OPEN, "/etc/hostname", O_RDONLY, 0, 0 },
 	{ "o_path", OPEN, "/etc/hostname", O_PATH, 0, 0 },
 	{ "directory", OPEN, "/", O_RDONLY | O_DIRECTORY, 0, 0 },
+	{ "file_tmpfs", OPEN, "/run/cleatd.log", O_RDONLY, 0, 0 },
+	{ "directory_tmpfs", OPEN, "/run", O_RDONLY | O_DIRECTORY, 0, 0 },
 	{ "proc", OPEN, "/proc/self/status", O_RDONLY, 0, 0 },
 	{ "proc_mem", OPEN, "/proc/self/mem", O_RDWR, 0, 0 },
 	{ "zero", OPEN, "/dev/zero", O_RDWR, 0, 0 },
