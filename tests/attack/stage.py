@@ -77,6 +77,12 @@ def until(question, what, limit=20.0):
         time.sleep(0.02)
 
 
+def right_again(clock, start):
+    """Sets a Stage.clock() that said @start right: by the boot clock, which nobody turns."""
+    now = clock.must("now")
+    clock.must("step %d" % (start["real"] + now["boot"] - start["boot"] - now["real"]))
+
+
 @functools.lru_cache
 def reason_words():
     text = open(SRC + "/userspace/model/reason.h").read()
@@ -337,6 +343,10 @@ class Stage:
         self.actors = []
 
     # ---- what most tests begin with ----
+
+    def clock(self, host):
+        """The clock of a host, as rawtcp knows to turn it: "now", "step NANOSECONDS"."""
+        return self.actor(host, "/nobody", 0, actor=BUILD_MAIN + "/tests-vm/rawtcp")
 
     def service(self, host=None, cgroup="/svc", ip=None, options=""):
         """An actor listening as "l"; its .at is "IP PORT"."""

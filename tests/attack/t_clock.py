@@ -1,25 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clocks (attacks.md J): stepped, and called unsynchronised."""
 import stage
-from stage import Accepted, Wrong, test, until
+from stage import Accepted, Wrong, right_again, test, until
 
 SECOND = 10**9
-
-
-def clock_of(s, host):
-    """The clock of a host, as rawtcp knows to turn it."""
-    return s.actor(host, "/nobody", 0, actor=stage.BUILD_MAIN + "/tests-vm/rawtcp")
-
-
-def right_again(clock, start):
-    now = clock.must("now")
-    clock.must("step %d" % (start["real"] + now["boot"] - start["boot"] - now["real"]))
 
 
 @test(183, name="clock_set_back_an_hour", twin="est")
 def set_back(s):
     """b's clock goes back: what was consumed is not fresh again, what had expired is not alive again."""
-    clock = clock_of(s, s.b)
+    clock = s.clock(s.b)
     start = clock.must("now")
     text = stage.POLICY.replace("/good ] }}", "/good ], life: 1s }}", 1)
     with s.policy(policy=text, extra_main="leeway: 5s\n"):
@@ -57,7 +47,7 @@ def set_back(s):
 def unsynchronised(s):
     """Without "unsynchronised-ok" a clock that the kernel calls unsynchronised is no clock to check times by; one that
     it calls synchronised is."""
-    clocks = clock_of(s, s.a), clock_of(s, s.b)
+    clocks = s.clock(s.a), s.clock(s.b)
     good, svc = s.actor(s.a), s.service()
     control = lambda: s.accepted(good, svc)  # noqa: E731
     control()
@@ -84,7 +74,7 @@ def unsynchronised(s):
 
 @test(183, name="clock_unsynchronised_at_the_signer", twin="sign_clock")
 def unsynchronised_sign(s):
-    clock = clock_of(s, s.a)
+    clock = s.clock(s.a)
     good, svc = s.actor(s.a), s.service()
     control = lambda: s.accepted(good, svc)  # noqa: E731
     control()
