@@ -168,9 +168,29 @@ class Shell:
         return int(status), out.decode("utf-8", "replace")
 
 
+class Witness:
+    """witness.py on a host, asked from here."""
+
+    def __init__(self, command):
+        self.p = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+    def ask(self, name, args):
+        try:
+            self.p.stdin.write(json.dumps([name, args]) + "\n")
+            line = self.p.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise Wrong("the witness ended at: %s%s" % (name, args))
+        answer = json.loads(line)
+        if "error" in answer:
+            raise Wrong(answer["error"])
+        return answer["answer"]
+
+
 class Host:
     def __init__(self, name):
-        self.shell, self.lock = None, threading.Lock()
+        self.shell, self.witness, self.lock = None, None, threading.Lock()
         self.name, self.ip, self.ip6 = name, IP[name], IP6[name]
         self.here = os.environ.get("HOST", "a") == name
         self.build = BUILD
@@ -195,9 +215,15 @@ class Host:
             raise Wrong("host %s: %s: exit %d: %s" % (self.name, script, rc, out))
         return out
 
+    def ask(self, name, *args):
+        """A question of witness.py."""
+        with self.lock:
+            if not self.witness or self.witness.p.poll() is not None:
+                self.witness = Witness(self.command(["/usr/bin/python3", SRC + "/tests/attack/witness.py"], stdin=True))
+            return self.witness.ask(name, args)
+
     def write(self, path, text):
-        subprocess.run(self.command(["bash", "-c", "mkdir -p $(dirname %s); cat > %s" % (path, path)], stdin=True),
-                       input=text.encode(), check=True)
+        self.ask("write", path, text)
 
     def read(self, path):
         return self.sh("cat " + path)
@@ -226,17 +252,18 @@ class Host:
         self.build = build or self.build
         self.sh("mkdir -p /var/log/cleat /run/cleat; for c in %s; do mkdir -p /sys/fs/cgroup$c; done" %
                 " ".join(CGROUPS))
-        self.sh("rm -f /run/cleatd.log; touch /run/cleatd.log; setsid %s/cleatd run %s >/run/cleatd.log 2>&1 "
-                "</dev/null & echo $! >/run/cleatd.pid" % (self.build, args))
+        self.pid = int(self.sh("rm -f /run/cleatd.log; touch /run/cleatd.log; setsid %s/cleatd run %s "
+                               ">/run/cleatd.log 2>&1 </dev/null & echo $! | tee /run/cleatd.pid" % (self.build, args)))
         until(self.ready, "cleatd to be ready on host " + self.name, 300)
         self.daemon_up = True
         self.audit()
 
     def ready(self):
-        rc, out = self.run("grep -q 'ready' /run/cleatd.log && echo ready; kill -0 $(cat /run/cleatd.pid) || echo gone")
-        if "gone" in out:
-            raise Wrong("cleatd ended on host %s: %s" % (self.name, self.read("/run/cleatd.log")))
-        return "ready" in out
+        up = self.ask("alive", self.pid)
+        log = self.ask("after", "/run/cleatd.log", 0)
+        if not up:
+            raise Wrong("cleatd ended on host %s: %s" % (self.name, log))
+        return "ready" in log
 
     def stop(self):
         if self.daemon_up:
@@ -246,9 +273,7 @@ class Host:
 
     def reload(self):
         """SIGHUP, and waits for the outcome: the log line after it."""
-        return self.sh("n=$(wc -l </run/cleatd.log); kill -HUP $(cat /run/cleatd.pid); for i in $(seq 1000); do "
-                       "tail -n +$((n + 1)) /run/cleatd.log | grep reload && exit; read -t 0.02 <> <(:); done; "
-                       "echo no outcome of the reload; exit 1").splitlines()
+        return self.ask("hang_up", self.pid, "/run/cleatd.log", 30)
 
     def reloaded(self):
         """A reload that must succeed."""
@@ -257,30 +282,34 @@ class Host:
             raise Wrong("host %s: %s" % (self.name, lines))
 
     def rooms(self):
-        return [int(p) for p in self.sh("pgrep '^cleatd'").split()]
+        return self.ask("rooms")
 
     def fds(self):
-        return [int(n) for n in self.sh("for p in $(pgrep '^cleatd'); do ls /proc/$p/fd | wc -l; done").split()]
+        return self.ask("fds")
 
     def look(self, room):
         """Descriptors of the rooms, new audit lines, counters of @room: in one question."""
-        fds, page, audit = self.sh(
-            "for p in $(pgrep '^cleatd'); do ls /proc/$p/fd | wc -l; done; echo =; od -An -v -t u8 -w8 {r}/private/"
-            "counters.{room}; echo =; touch {f}; tail -c +{n} {f}".format(
-                r=RUN, room=room, f=AUDIT, n=self.audit_at + 1)).split("=\n", 2)
-        self.audit_at += len(audit.encode())
-        return ([int(n) for n in fds.split()], [json.loads(l) for l in audit.splitlines()],
-                dict(zip(reason_words(), map(int, page.split()[1:]))))
+        fds, page, audit = self.ask("look", self.page(room), AUDIT, self.audit_at)
+        return fds, self.lines(audit), self.words(page)
 
     def audit(self):
         """The audit lines since the last call, parsed."""
-        out = self.sh("touch {f}; tail -c +{n} {f}".format(f=AUDIT, n=self.audit_at + 1))
-        self.audit_at += len(out.encode())
-        return [json.loads(l) for l in out.splitlines()]
+        return self.lines(self.ask("after", AUDIT, self.audit_at))
 
     def counters(self, room):
-        page = self.sh("od -An -v -t u8 -w8 %s/private/counters.%s" % (RUN, room)).split()
-        return dict(zip(reason_words(), map(int, page[1:])))
+        return self.words(self.ask("counters", self.page(room)))
+
+    @staticmethod
+    def page(room):
+        return "%s/private/counters.%s" % (RUN, room)
+
+    @staticmethod
+    def words(page):
+        return dict(zip(reason_words(), page[1:]))
+
+    def lines(self, audit):
+        self.audit_at += len(audit.encode())
+        return [json.loads(line) for line in audit.splitlines()]
 
 
 class Stage:

@@ -2,4 +2,4 @@
 # SPDX-License-Identifier: Apache-2.0
 # vmtest: timeout=2700 hosts=3
 # The attack tests of one kernel in one boot; TESTS names some of them, TWINS=1 runs their broken twins instead.
-exec /usr/bin/python3 "$CLEAT_SRC/tests/attack/suite.py"
+exec /usr/bin/python3 ${PROFILE:+-m cProfile -s cumtime} "$CLEAT_SRC/tests/attack/suite.py"

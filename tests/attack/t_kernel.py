@@ -22,9 +22,13 @@ def optmem(s):
     before = s.a.sh("cat /proc/sys/net/core/optmem_max").strip()
     s.a.sh("echo 100 > /proc/sys/net/core/optmem_max")
     try:
-        s.connect(good, svc, "tiny")
+        good.must("socket tiny 4")
+        s.connect(good, svc, "tinier")
     finally:
         s.a.sh("echo %s > /proc/sys/net/core/optmem_max" % before)
+    s.connect(good, svc, "tiny", "reuse")       # room again does not make up for its birth
+    s.refused(lambda: good("sign tinier " + s.audience()), "untagged", s.a, room="sign", public="not-yours",
+              control=control)
     s.refused(lambda: good("sign tiny " + s.audience()), "untagged", s.a, room="sign", public="not-yours",
               control=control)
 
@@ -34,6 +38,7 @@ def older(s):
     good, svc = s.actor(s.a), s.service()
     one = s.connect(good, svc, "old")
     t = s.sign(good, "old")
+    good.must("socket early 4")
     s.b.stop()
     s.b.start()
     s.refused(lambda: s.verify(svc, one, t), "untagged", s.b, public="not-yours")
@@ -42,6 +47,9 @@ def older(s):
     s.refused(lambda: good("sign old " + s.audience()), "untagged", s.a, room="sign", public="not-yours")
     fresh, new = s.actor(s.a), s.service()
     s.accepted(fresh, new)
+    s.connect(good, new, "early", "reuse")      # born before, connected after
+    s.refused(lambda: good("sign early " + s.audience()), "untagged", s.a, room="sign", public="not-yours",
+              control=lambda: s.accepted(fresh, new))
 
 
 @test(163, name="assertion_from_the_previous_boot", twin="cb")

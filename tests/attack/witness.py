@@ -1,0 +1,90 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Looks at the daemon of its host: one JSON line in, one JSON line out. Stands as long as the stage does, so that a question
+costs no program there: under emulation an exec is what takes the time of a test.
+"""
+import json
+import os
+import signal
+import struct
+import sys
+import time
+
+
+def rooms():
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/comm" % pid) as f:
+                if f.read().startswith("cleatd"):
+                    found.append(int(pid))
+        except OSError:                 # gone since
+            pass
+    return sorted(found)
+
+
+def fds():
+    return [len(os.listdir("/proc/%d/fd" % pid)) for pid in rooms()]
+
+
+def counters(path):
+    with open(path, "rb") as f:
+        page = f.read()
+    return struct.unpack("=%dQ" % (len(page) // 8), page)
+
+
+def after(path, at):
+    """What the file has from byte @at on; a file that is not there is empty."""
+    try:
+        with open(path, "rb") as f:
+            f.seek(at)
+            return f.read().decode()
+    except FileNotFoundError:
+        return ""
+
+
+def look(page, audit, at):
+    return fds(), counters(page), after(audit, at)
+
+
+def write(path, text):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w") as f:
+        f.write(text)
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def hang_up(pid, log, limit):
+    """SIGHUP, and the lines about it that the log then has."""
+    at, end = os.stat(log).st_size, time.monotonic() + limit
+    os.kill(pid, signal.SIGHUP)
+    while time.monotonic() < end:
+        lines = [line for line in after(log, at).split("\n")[:-1] if "reload" in line]
+        if lines:
+            return lines
+        time.sleep(0.02)
+    return ["no outcome of the reload within %d s" % limit]
+
+
+QUESTIONS = {f.__name__: f for f in (rooms, fds, counters, after, look, write, alive, hang_up)}
+
+
+def main():
+    for line in sys.stdin:
+        name, args = json.loads(line)
+        try:
+            answer = {"answer": QUESTIONS[name](*args)}
+        except OSError as e:
+            answer = {"error": "%s%s: %s" % (name, tuple(args), e)}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
