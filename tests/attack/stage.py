@@ -222,6 +222,16 @@ class Host:
                 self.witness = Witness(self.command(["/usr/bin/python3", SRC + "/tests/attack/witness.py"], stdin=True))
             return self.witness.ask(name, args)
 
+    def reboot(self):
+        """Whatever ran there is gone, and what spoke to it from here would wait for it for ever."""
+        for standing in (self.shell, self.witness):
+            if standing:
+                standing.p.kill()
+                standing.p.wait()
+        self.shell = self.witness = None
+        subprocess.run(["vm-reboot", self.name], check=True, timeout=200)
+        self.daemon_up, self.audit_at = False, 0
+
     def write(self, path, text):
         self.ask("write", path, text)
 
