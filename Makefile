@@ -200,7 +200,8 @@ bpf-twins: ## the kernel side's broken twins, objects only
 	$(Q)for t in $(BPF_TWINS); do $(MAKE) --no-print-directory TWIN=$$t $(TOP)/twin/$$t/cleat.bpf.o || exit 1; done
 
 vmtest-bpf: $(TOP)/tests-bpf/smoke bpf-twins $(TOP)/vmtest/on $(TOP)/vmtest/agent ## the kernel side without a daemon, and its twins
-	$(Q)for k in $(or $(KERNEL),6.1 6.12); do vmtest/run --kernel $$k tests/bpf || exit 1; done
+	$(Q)for k in $(or $(KERNEL),6.1 6.12); do VMTEST_TOGETHER=1 vmtest/run --kernel $$k tests/bpf & all="$$all $$!"; done; \
+		for p in $$all; do wait $$p || bad=1; done; [ -z "$$bad" ]
 
 # ---- vectors: the daemon's own code against published and our own test data -------------------------------------
 VECTORS ?= ../shared/vectors
@@ -297,8 +298,8 @@ twins: programs ## build every broken twin
 	$(Q)for t in $(TWINS); do $(MAKE) --no-print-directory TWIN=$$t build/twin/$$t/cleatd \
 		build/twin/$$t/libcleat.so.$(SOVERSION) || exit 1; done
 
-vmtest-twins: twins $(ACTORS) ## each broken twin must be caught by its test
-	$(Q)vmtest/suites --twins --kernel $(or $(KERNEL),6.12) $(TEST)
+vmtest-twins: twins $(ACTORS) ## each broken twin must be caught by its test; KERNEL and TEST as above
+	$(Q)vmtest/suites --twins $(if $(KERNEL),--kernel $(KERNEL)) $(TEST)
 
 # ---- lint, check, demo, bench --------------------------------------------------------------------------------------
 lint: $(B)/gen/cleat.skel.h programs ## layers, licences, both compilers, formatting
