@@ -93,7 +93,7 @@ deps: ## install what is missing (Debian packages) and fetch the guests' kernels
 BPF_SRC := $(wildcard bpf/*.bpf.c)
 BPF_OBJ := $(patsubst bpf/%.bpf.c,$(B)/bpf/%.bpf.o,$(BPF_SRC))
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -D__TARGET_ARCH_x86 \
-	-I/usr/include/$(shell gcc -print-multiarch) -Iuserspace -MMD -MP $(if $(TWIN),-DTWIN_CUT_$(subst -,_,$(TWIN))=1)
+	-I/usr/include/$(shell uname -m)-linux-gnu -Iuserspace -MMD -MP $(if $(TWIN),-DTWIN_CUT_$(subst -,_,$(TWIN))=1)
 
 $(B)/bpf/%.bpf.o: bpf/%.bpf.c
 	$(call say,BPF,$@)
