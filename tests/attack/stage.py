@@ -263,7 +263,7 @@ class Host:
         self.sh("mkdir -p /var/log/cleat /run/cleat; for c in %s; do mkdir -p /sys/fs/cgroup$c; done" %
                 " ".join(CGROUPS))
         self.pid = int(self.sh("rm -f /run/cleatd.log; touch /run/cleatd.log; setsid %s/cleatd run %s "
-                               ">/run/cleatd.log 2>&1 </dev/null & echo $! | tee /run/cleatd.pid" % (self.build, args)))
+                               ">/run/cleatd.log 2>&1 </dev/null & echo $!" % (self.build, args)))
         until(self.ready, "cleatd to be ready on host " + self.name, 300)
         self.daemon_up = True
         self.audit()
@@ -277,8 +277,8 @@ class Host:
 
     def stop(self):
         if self.daemon_up:
-            self.sh("kill -TERM $(cat /run/cleatd.pid); for i in $(seq 300); do kill -0 $(cat /run/cleatd.pid) "
-                    "2>/dev/null || exit 0; read -t 0.05 <> <(:) ; done; exit 1")
+            self.run("kill -TERM %d" % self.pid)         # it may be gone already
+            until(lambda: not self.ask("alive", self.pid), "cleatd to end on host " + self.name)
         self.daemon_up = False
 
     def reload(self):

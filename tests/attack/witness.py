@@ -70,7 +70,7 @@ def hang_up(pid, log, limit):
         if lines:
             return lines
         time.sleep(0.02)
-    return ["no outcome of the reload within %d s" % limit]
+    raise TimeoutError("no outcome of the reload within %d s" % limit)
 
 
 QUESTIONS = {f.__name__: f for f in (rooms, fds, counters, after, look, write, alive, hang_up)}
