@@ -404,6 +404,13 @@ class Stage:
         service.must("accept s%d l" % service.count)
         return "s%d" % service.count
 
+    def reset(self, client, name, service, end):
+        """The connection is reset, and gone on both hosts: its addresses are free. A room may have held a descriptor of
+        the client's socket, so that the reset leaves after the client's close; the service's end waits for it."""
+        client.must("reset " + name)
+        service("recv " + end)
+        service.must("close " + end)
+
     def audience(self, path="/svc"):
         return "spiffe://%s%s" % (TD, path)
 

@@ -67,9 +67,7 @@ class Thief:
     def vanish(self):
         """The victim's connection ends, at both ends, and its address is the thief's."""
         self.raw.must("route " + self.s.a.ip)
-        self.good.must("reset one")
-        self.svc("recv " + self.end)            # until the reset is there
-        self.svc.must("close " + self.end)
+        self.s.reset(self.good, "one", self.svc, self.end)
 
     def where(self, isn=None):
         return "x %s %d %s %d %d" % (self.s.a.ip, self.sport, self.s.b.ip, self.dport,

@@ -30,8 +30,7 @@ def same_endpoints(s):
     options = "from %s 42001" % s.a.ip
     first = s.connect(good, svc, "one", options)
     t = s.sign(good, "one")
-    good.must("reset one")
-    svc.must("close " + first)
+    s.reset(good, "one", svc, first)
     again = s.connect(good, svc, "two", options)
     s.refused(lambda: s.verify(svc, again, t), "wrong-connection", s.b, control=lambda: s.accepted(good, svc))
 
@@ -62,13 +61,13 @@ def no_own_assertion(s):
 @test(22, name="replay_from_another_enrolled_host", twin="cb", hosts="abc")
 def another_host(s):
     good, hx, svc = s.actor(s.a), s.actor(s.c), s.service()
-    s.connect(good, svc, "one", "from %s 42002" % s.a.ip)
+    first = s.connect(good, svc, "one", "from %s 42002" % s.a.ip)
     t = s.sign(good, "one")
     theirs = s.connect(hx, svc, "x")
     s.refused(lambda: s.verify(svc, theirs, t), "wrong-connection", s.b, control=lambda: s.accepted(good, svc))
     # Now with the victim's very endpoints: c takes a's address and port on the wire.
     root = s.actor(s.c, "/good", 0)
-    good.must("reset one")
+    s.reset(good, "one", svc, first)
     mac = s.c.sh("cat /sys/class/net/eth0/address").strip()
     s.c.sh("ip rule add iif eth0 lookup 100; ip route add local %s dev lo table 100" % s.a.ip)
     s.b.sh("ip neigh replace %s lladdr %s dev eth0 nud permanent" % (s.a.ip, mac))
