@@ -56,7 +56,7 @@ static void usage(FILE *to)
 	fputs("usage: cleatctl [--json] [--runtime-dir DIR] VERB ...\n\n", to);
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		fprintf(to, "  %-13s %s\n", verbs[i].name, verbs[i].what);
-	fputs("\n\"cleatctl VERB --help\" shows a verb's arguments; cleatctl(8) explains them.\n"
+	fputs("\n\"cleatctl VERB --help\" shows a verb's arguments; cleatctl(1) explains them.\n"
 	      "Exit codes: 0 yes, 1 refused or failed, 2 wrong usage.\n",
 	      to);
 }
