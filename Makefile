@@ -58,7 +58,7 @@ where    = $(if $(TWIN),$(if $(filter $(1),$(TWIN_FILES) $(if $(TWIN_BPF),usersp
 obj      = $(foreach c,$(1),$(call where,$(c))/obj/$(c:.c=.o))
 
 PROGRAMS := $(B)/cleatd $(B)/cleatctl
-LIBRARY  := $(B)/libcleat.so.$(SOVERSION) $(B)/libcleat.a $(B)/cleat.pc
+LIBRARY  := $(B)/libcleat.so.$(SOVERSION) $(B)/libcleat.a
 HELPERS  := $(TOP)/vmtest/on $(TOP)/vmtest/agent
 
 .PHONY: all deps demo check check-unit check-san check-vectors check-native check-fuzz vmtest vmtest-shell vmtest-twins \
@@ -79,9 +79,10 @@ help: ## this list
 DEPS_BUILD := build-essential pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev linux-libc-dev \
 	libssl-dev libyaml-dev libjansson-dev
 DEPS_TEST := libcriterion-dev libclang-rt-14-dev clang-format python3 python3-jwcrypto nodejs node-jose openssl \
-	liburing-dev mandoc strace
+	liburing-dev mandoc strace systemd
+DEPS_DEB  := debhelper lintian fakeroot
 DEPS_VM   := qemu-system-x86 qemu-system-common busybox-static cpio kmod iproute2 tcpdump
-DEPS      := $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_VM)
+DEPS      := $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_DEB) $(DEPS_VM)
 
 deps: ## install what is missing (Debian packages) and fetch the guests' kernels
 	$(Q)tests/lint/deps $(DEPS)
@@ -137,10 +138,6 @@ $(B)/libcleat.so.$(SOVERSION): $(LIBSRC) $(wildcard userspace/lib/*.h) userspace
 $(B)/libcleat.a: $(call obj,$(LIBSRC))
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
-
-$(B)/cleat.pc: userspace/lib/cleat.pc.in
-	@mkdir -p $(@D)
-	$(Q)sed -e 's/@VERSION@/$(VERSION)/' $< > $@
 
 # Renamed into place: a guest that runs at this moment never sees half a file.
 $(TOP)/vmtest/%: vmtest/%.c vmtest/wire.h
@@ -300,6 +297,56 @@ twins: programs ## build every broken twin
 
 vmtest-twins: twins $(ACTORS) ## each broken twin must be caught by its test; KERNEL and TEST as above
 	$(Q)vmtest/suites --twins $(if $(KERNEL),--kernel $(KERNEL)) $(TEST)
+
+# ---- install and uninstall: GNU's variables -------------------------------------------------------------------------
+# A line is mode|source|target. Uninstalling goes through the same list, so that it cannot forget a file.
+PREFIX      ?= /usr/local
+prefix      ?= $(PREFIX)
+bindir      ?= $(prefix)/bin
+sbindir     ?= $(prefix)/sbin
+libdir      ?= $(prefix)/lib
+includedir  ?= $(prefix)/include
+datadir     ?= $(prefix)/share
+mandir      ?= $(datadir)/man
+docdir      ?= $(datadir)/doc/cleat
+# systemd's own directories do not move with libdir, which may be a multiarch one.
+systemddir  ?= $(prefix)/lib
+SO          := libcleat.so.$(SOVERSION)
+
+INSTALLED = 755|$(B)/cleatd|$(sbindir)/cleatd 755|$(B)/cleatctl|$(bindir)/cleatctl \
+	644|$(B)/$(SO)|$(libdir)/$(SO) link|$(SO)|$(libdir)/libcleat.so 644|$(B)/libcleat.a|$(libdir)/libcleat.a \
+	644|userspace/lib/cleat.h|$(includedir)/cleat.h edit|userspace/lib/cleat.pc.in|$(libdir)/pkgconfig/cleat.pc \
+	edit|userspace/systemd/cleatd.service.in|$(systemddir)/systemd/system/cleatd.service \
+	644|userspace/systemd/cleat.sysusers|$(systemddir)/sysusers.d/cleat.conf \
+	644|userspace/systemd/cleat.tmpfiles|$(systemddir)/tmpfiles.d/cleat.conf \
+	$(foreach m,$(wildcard userspace/man/*),644|$m|$(mandir)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
+	$(foreach c,$(wildcard userspace/completion/*),644|$c|$(datadir)/bash-completion/completions/$(notdir $c)) \
+	$(foreach d,README.md userspace/PROTOCOL.md,644|$d|$(docdir)/$(notdir $d)) \
+	$(foreach d,$(wildcard policies/*),644|$d|$(docdir)/examples/$(notdir $d))
+
+.PHONY: install uninstall check-install
+install: $(PROGRAMS) $(LIBRARY) ## below PREFIX (/usr/local), staged below DESTDIR; bindir, libdir, mandir ... as usual
+	$(Q)set -e; for line in $(foreach i,$(INSTALLED),'$i'); do \
+		IFS='|' read -r how from to <<<"$$line"; to="$(DESTDIR)$$to"; \
+		case $$how in \
+		link) ln -sfn "$$from" "$$to" ;; \
+		edit) sed -e 's|@prefix@|$(prefix)|; s|@bindir@|$(bindir)|; s|@sbindir@|$(sbindir)|; s|@libdir@|$(libdir)|' \
+			-e 's|@includedir@|$(includedir)|; s|@version@|$(VERSION)|' "$$from" | \
+			install -D -m 644 /dev/stdin "$$to" ;; \
+		*) install -D -m "$$how" "$$from" "$$to" ;; \
+		esac; \
+	done
+	$(call say,INSTALL,$(words $(INSTALLED)) files below $(DESTDIR)$(prefix))
+	@[ -n "$(DESTDIR)" ] || echo "  next: ldconfig; systemd-sysusers; systemd-tmpfiles --create; systemctl daemon-reload; see README.md"
+
+uninstall: ## what install put there; /etc/cleat, /var/lib/cleat and /var/log/cleat stay
+	$(Q)rm -f $(foreach i,$(INSTALLED),'$(DESTDIR)$(lastword $(subst |, ,$i))')
+	$(Q)rmdir --ignore-fail-on-non-empty '$(DESTDIR)$(docdir)/examples' '$(DESTDIR)$(docdir)' 2>/dev/null || :
+	$(call say,REMOVED,$(words $(INSTALLED)) files below $(DESTDIR)$(prefix))
+	@echo "  kept: policy and trust in /etc/cleat; host key in /var/lib/cleat; audit log in /var/log/cleat; users cleat-*"
+
+check-install: $(PROGRAMS) $(LIBRARY) ## install, use and uninstall below build/
+	$(Q)MAKE='$(MAKE)' CC='$(CC)' tests/e2e/install.sh $(B)/check-install
 
 # ---- lint, check, demo, bench --------------------------------------------------------------------------------------
 lint: $(B)/gen/cleat.skel.h programs ## layers, licences, both compilers, formatting
