@@ -185,6 +185,18 @@ struct task_struct {
 	struct css_set *cgroups;
 };
 
+/* What an iterator's program is called with (include/linux/bpf.h, net/core/bpf_sk_storage.c). */
+struct seq_file;
+
+struct bpf_iter_meta {
+	struct seq_file *seq;
+};
+
+struct bpf_iter__bpf_sk_storage_map {
+	struct bpf_iter_meta *meta;
+	void *value;
+};
+
 #pragma clang attribute pop
 
 #endif

@@ -200,6 +200,12 @@ static bool is_cgroups(const struct bpf_program *program)
 	}
 }
 
+/* Runs when it is read from (kern_sockets), so it is attached to nothing. */
+static bool is_walk(const struct bpf_program *program)
+{
+	return bpf_program__expected_attach_type(program) == BPF_TRACE_ITER;
+}
+
 static int attach_one(struct kern *k, struct bpf_program *program, int cgroup)
 {
 	struct bpf_link *link;
@@ -228,7 +234,7 @@ static int attach_all(struct kern *k, int cgroup, char *error, size_t cap)
 
 	bpf_object__for_each_program(program, k->object)
 	{
-		if (!bpf_program__autoload(program))
+		if (!bpf_program__autoload(program) || is_walk(program))
 			continue;
 		err = attach_one(k, program, cgroup);
 		if (err < 0) {
@@ -349,6 +355,37 @@ int kern_events_read(struct kern *k, void (*each)(void *ctx, const struct cleat_
 	n = ring_buffer__consume(k->events);
 	k->each = NULL;
 	return n < 0 ? n : 0;
+}
+
+int kern_config(struct kern *k, struct cleat_config *ret)
+{
+	return kern_config_get(map_fd(k, "cleat_config"), ret);
+}
+
+int kern_task(struct kern *k, int pidfd, struct cleat_task *ret)
+{
+	return kern_map_get(map_fd(k, "cleat_tasks"), &pidfd, ret, 0);
+}
+
+int kern_sockets(struct kern *k, int *ret_fd)
+{
+	union bpf_iter_link_info over = { .map.map_fd = (uint32_t)map_fd(k, "cleat_tags") };
+	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &over, .link_info_len = sizeof(over));
+	struct bpf_program *walk = bpf_object__find_program_by_name(k->object, "cleat_sockets");
+	struct bpf_link *link;
+	int fd;
+
+	if (!walk || !bpf_program__autoload(walk))
+		return -EOPNOTSUPP;
+	link = bpf_program__attach_iter(walk, &opts);
+	if (!link)
+		return -errno;
+	fd = bpf_iter_create(bpf_link__fd(link)); /* holds what it needs */
+	bpf_link__destroy(link);
+	if (fd < 0)
+		return fd;
+	*ret_fd = fd;
+	return 0;
 }
 
 int kern_counts(struct kern *k, uint64_t ret[CLEAT_COUNT_COUNT])

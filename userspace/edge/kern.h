@@ -58,6 +58,13 @@ int kern_map_fd(struct kern *k, enum kern_map map, bool writable, int *ret_fd);
 int kern_events_fd(struct kern *k);
 int kern_events_read(struct kern *k, void (*each)(void *ctx, const struct cleat_event *e),
 		     void *ctx);
+/* What is in force, as the programs see it. */
+int kern_config(struct kern *k, struct cleat_config *ret);
+/* The record of a task, by pidfd. -ENOENT: none. */
+int kern_task(struct kern *k, int pidfd, struct cleat_task *ret);
+/* A file to read every tagged socket of the machine from, as struct cleat_tag; whoever reads it pays for the walk.
+ * -EOPNOTSUPP at level reduced. */
+int kern_sockets(struct kern *k, int *ret_fd);
 /* Sums of cleat_counts over the CPUs. */
 int kern_counts(struct kern *k, uint64_t ret[CLEAT_COUNT_COUNT]);
 
