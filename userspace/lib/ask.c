@@ -107,6 +107,30 @@ static int send_ask(int fd, const struct cleat_question *q)
 	return n < 0 && errno != EPIPE ? -errno : 0;
 }
 
+/* recv() of one answer, and of the descriptor with it where one is expected. */
+static ssize_t take_answer(int fd, struct cleat_question *q)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = { .iov_base = q->answer, .iov_len = q->answer_cap };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *c;
+	ssize_t n;
+
+	if (!q->ret_fd)
+		return recv(fd, q->answer, q->answer_cap, MSG_DONTWAIT | MSG_TRUNC);
+	msg.msg_control = control.bytes;
+	msg.msg_controllen = sizeof(control.bytes);
+	n = recvmsg(fd, &msg, MSG_DONTWAIT | MSG_TRUNC | MSG_CMSG_CLOEXEC);
+	c = n >= 0 ? CMSG_FIRSTHDR(&msg) : NULL;
+	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
+	    c->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(q->ret_fd, CMSG_DATA(c), sizeof(int));
+	return n;
+}
+
 static int read_answer(int fd, struct cleat_question *q, int64_t until_ms)
 {
 	for (;;) {
@@ -120,7 +144,7 @@ static int read_answer(int fd, struct cleat_question *q, int64_t until_ms)
 			return -errno;
 		if (n < 0)
 			continue;
-		ssize_t got = recv(fd, q->answer, q->answer_cap, MSG_DONTWAIT | MSG_TRUNC);
+		ssize_t got = take_answer(fd, q);
 
 		if (got < 0 && (errno == EINTR || errno == EAGAIN))
 			continue;
@@ -157,6 +181,9 @@ int cleat_ask(struct cleat_question *q)
 							      : CLEAT_TIMEOUT_DEFAULT_MS;
 	int64_t until_ms = now_ms() + timeout_ms;
 	const struct cleat_answer_head *h = q->answer;
+
+	if (q->ret_fd)
+		*q->ret_fd = -1;
 	int fd = open_socket(q, timeout_ms), err;
 
 	if (fd < 0)

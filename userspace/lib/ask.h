@@ -15,6 +15,7 @@ struct cleat_question {
 	struct iovec ask[3];
 	size_t asks;
 	int pass_fd; /* -1: none */
+	int *ret_fd; /* NULL: an answer brings no descriptor; else the caller owns it, -1 without one */
 	void *answer;
 	size_t answer_len; /* of the fixed part */
 	size_t answer_cap;

@@ -317,3 +317,37 @@ uint32_t policy_label_of(const struct policy_image *p,
 	}
 	return 0;
 }
+
+/* The places of a cgroup path, nearest first, by cutting its last component. */
+struct path_walk {
+	const struct policy_image *p;
+	char path[POLICY_PATH_MAX];
+	unsigned at; /* depth the path stands at */
+	bool ended;
+};
+
+static uint32_t place_on_path(void *ctx, unsigned depth)
+{
+	struct path_walk *w = ctx;
+
+	while (w->at < depth && !w->ended) {
+		char *slash = strrchr(w->path, '/');
+
+		w->ended = !slash || !w->path[1];
+		if (!w->ended)
+			slash[slash == w->path] = '\0'; /* the root is "/" */
+		w->at++;
+	}
+	return w->ended ? UINT32_MAX : policy_place_of(w->p, w->path);
+}
+
+uint32_t policy_label_at(const struct policy_image *p, const char *path, uint32_t uid, uint32_t gid)
+{
+	struct path_walk w = { .p = p };
+	size_t len = strlen(path);
+
+	if (len >= sizeof(w.path))
+		return 0;
+	memcpy(w.path, path, len + 1);
+	return policy_label_of(p, place_on_path, &w, uid, gid);
+}

@@ -16,9 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define POLICY_MAGIC   "cleatpol"
-#define POLICY_VERSION 1
-#define POLICY_MAX     (64u << 20) /* bytes of an image */
+#define POLICY_MAGIC	"cleatpol"
+#define POLICY_VERSION	1
+#define POLICY_MAX	(64u << 20) /* bytes of an image */
+#define POLICY_PATH_MAX 4096	    /* a cgroup's path with its NUL */
 
 /* Accept rules may share (to, from, as) with other hosts or another level, but only so many, so that
  * a decision stays a binary search and a short walk. */
@@ -174,6 +175,9 @@ const char *policy_unit_of(const char *path);
  * unlabelled. */
 uint32_t policy_label_of(const struct policy_image *p,
 			 uint32_t (*place_of)(void *ctx, unsigned depth), void *ctx, uint32_t uid,
+			 uint32_t gid);
+/* The same by the cgroup's path ("/a/b", below the root of the unified hierarchy). */
+uint32_t policy_label_at(const struct policy_image *p, const char *path, uint32_t uid,
 			 uint32_t gid);
 
 #endif

@@ -58,7 +58,10 @@
 	X(BUSY, "busy", BUSY, "no room now; try again")                                                                \
 	X(PEER_GONE, "peer-gone", PEER_GONE, "the caller could not be identified")                                     \
 	X(NO_AUDIT, "no-audit", BUSY, "the audit line could not be written")                                           \
-	X(INTERNAL, "internal", INTERNAL, "the daemon could not do it; see its log")
+	X(INTERNAL, "internal", INTERNAL, "the daemon could not do it; see its log")                                   \
+	X(NOT_ROOT, "not-root", NOT_ROOT, "only root may ask here")                                                    \
+	X(NOT_RELOADED, "not-reloaded", NOT_RELOADED, "the generation before stays in force")                          \
+	X(REVOKED, "revoked", REVOKED, "the administrator of this host revoked this host or workload")
 
 enum reason {
 #define X(name, word, shown, sentence) REASON_##name,

@@ -8,46 +8,23 @@
 #include "edge/peer.h"
 #include <string.h>
 
-/* The places of a cgroup path, nearest first, by cutting its last component. */
-struct path_walk {
-	const struct policy_image *p;
-	char path[4096];
-	unsigned at; /* depth the path stands at */
-	bool ended;
-};
-
-static uint32_t place_of(void *ctx, unsigned depth)
-{
-	struct path_walk *w = ctx;
-
-	while (w->at < depth && !w->ended) {
-		char *slash = strrchr(w->path, '/');
-
-		w->ended = !slash || !w->path[1];
-		if (!w->ended)
-			slash[slash == w->path] = '\0'; /* the root is "/" */
-		w->at++;
-	}
-	return w->ended ? UINT32_MAX : policy_place_of(w->p, w->path);
-}
-
 /* design.md 3: at level reduced the caller is who connected, by pidfd, and its cgroup is read between two liveness
  * checks. */
 static enum reason identify_reduced(const struct policy_image *p, const struct cleat_config *config,
 				    int api_fd, struct caller *ret)
 {
-	struct path_walk w = { .p = p };
+	char path[POLICY_PATH_MAX];
 	struct peer_facts f;
 	int pidfd;
 
-	if (peer_reduced(api_fd, &f, w.path, sizeof(w.path), &pidfd) < 0)
+	if (peer_reduced(api_fd, &f, path, sizeof(path), &pidfd) < 0)
 		return REASON_PEER_GONE;
 	ret->pidfd = pidfd;
 	ret->level = CLEAT_LEVEL_REDUCED;
 	ret->tag = (struct cleat_caller){
 		.owner = { .netns = f.netns,
 			   .uid = f.uid,
-			   .label = policy_label_of(p, place_of, &w, f.uid, f.gid) },
+			   .label = policy_label_at(p, path, f.uid, f.gid) },
 		.proc = { .tgid = f.pid },
 		.born_ns = clock_boot_ns(),
 		.cgroup_id = f.cgroup_id,

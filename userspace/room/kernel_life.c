@@ -11,6 +11,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -55,17 +56,30 @@ static int image_send(struct kernel_room *k, const struct held_image *image)
 	return err;
 }
 
-static int reload(struct kernel_room *k)
+static void reload_outcome(struct kernel_room *k, const char *error)
 {
-	char error[512];
+	snprintf(k->reload_error, sizeof(k->reload_error), "%s", error);
+	if (error[0]) {
+		k->reloads_failed++;
+		log_error("reload", "kept=%u error=\"%s\"", k->current.p->generation, error);
+	} else {
+		log_event("reload", "generation=%u", k->current.p->generation);
+	}
+	admin_reloaded(k->admin, k->reload_error);
+}
+
+int kernel_room_reload(struct kernel_room *k)
+{
+	char error[512] = "";
 
 	if (k->phase != PHASE_RUN) {
 		k->again = true;
 		return 0;
 	}
 	k->again = false;
+	k->reloads++;
 	if (kernel_image_next(k, error, sizeof(error)) < 0) {
-		log_error("reload", "kept=%u error=\"%s\"", k->current.p->generation, error);
+		reload_outcome(k, error);
 		return 0;
 	}
 	return image_send(k, &k->newest);
@@ -74,22 +88,22 @@ static int reload(struct kernel_room *k)
 /* Every room has the new image: now the kernel side. Where that fails the rooms go back. */
 static int reload_finish(struct kernel_room *k)
 {
-	char error[1024] = "";
+	char error[512] = "";
 
 	k->phase = PHASE_RUN;
 	if (k->back) {
 		k->back = false;
 	} else if (kern_policy_set(k->kern, k->newest.p, error, sizeof(error)) < 0) {
-		log_error("reload", "kept=%u error=\"%s\"", k->current.p->generation, error);
+		reload_outcome(k, error);
 		k->back = true;
 		return image_send(k, &k->current);
 	} else {
 		image_unmap(k->current.p);
 		close(k->current.fd);
 		k->current = k->newest;
-		log_event("reload", "generation=%u", k->current.p->generation);
+		reload_outcome(k, "");
 	}
-	return k->again ? reload(k) : 0;
+	return k->again ? kernel_room_reload(k) : 0;
 }
 
 /* ---- what a room may say ---- */
@@ -207,7 +221,7 @@ static void on_signal(struct loop_source *s, uint32_t events)
 		return;
 	if (info.ssi_signo != SIGHUP)
 		stop(k);
-	else if (!k->stopping && reload(k) < 0)
+	else if (!k->stopping && kernel_room_reload(k) < 0)
 		loop_end(k->loop, 1); /* a room does not take the image: its death is on the way */
 }
 
@@ -318,6 +332,8 @@ static int sources_add(struct kernel_room *k)
 		err = loop_add(k->loop, &k->events, EPOLLIN);
 	if (err == 0 && kern_level(k->kern) == CLEAT_LEVEL_REDUCED)
 		err = rescan_start(k);
+	if (err == 0)
+		err = admin_serve(k->admin);
 	return err;
 }
 

@@ -109,6 +109,8 @@ void kernel_room_free(struct kernel_room *k)
 			place_unbind(k->dir, public_rooms[i].socket);
 		room_end(&k->rooms[i]);
 	}
+	if (k->admin)
+		admin_free(k->admin);
 	if (k->kern)
 		kern_close(k->kern);
 	if (k->loop)
@@ -353,6 +355,11 @@ int kernel_room_spawn(struct kernel_room *k)
 		err = room_open(k, i);
 	for (int i = 0; i < PUBLIC_ROOMS && err == 0; i++)
 		err = await_ready(k, i);
+	if (err == 0) {
+		err = admin_open(k, &k->admin);
+		if (err < 0)
+			failed("socket", err, PLACE_ADMIN);
+	}
 	close(k->host_key); /* the sign room's alone from here on */
 	k->host_key = -1;
 	return err;

@@ -6,6 +6,7 @@
 #include "edge/audit.h"
 #include "edge/kern.h"
 #include "room/channel.h"
+#include "room/kernel_admin.h"
 #include "room/kernel_room.h"
 #include "room/loop.h"
 #include "room/rooms.h"
@@ -47,11 +48,18 @@ struct kernel_room {
 	bool back;	  /* this reload takes the rooms back to current */
 	bool again;	  /* another SIGHUP came meanwhile */
 	bool stopping;
+	struct admin *admin;
+	uint64_t reloads; /* begun, the first reading not counted */
+	uint64_t reloads_failed;
+	char reload_error[512]; /* of the last one; "": it succeeded */
 	struct audit_line line;
 };
 
 /* Compiles the next generation into *ret and keeps it as newest. */
 int kernel_image_next(struct kernel_room *k, char *error, size_t error_cap);
+
+/* Begins a reload, or remembers that one is wanted. Negative: a room does not take the image. */
+int kernel_room_reload(struct kernel_room *k);
 
 /* What a room may say (kernel_life.c). */
 int kernel_room_listen(struct kernel_room *k, int which);

@@ -11,6 +11,7 @@
 
 #define PLACE_SIGN  "sign.sock"
 #define PLACE_CHECK "check.sock"
+#define PLACE_ADMIN "admin.sock" /* below the private part */
 
 /* Makes, checks and locks. -EBUSY: another daemon holds it; -EPERM: not root's, or others may write. */
 int place_open(const char *runtime_dir, int *ret_dirfd, int *ret_privatefd);
