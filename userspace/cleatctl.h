@@ -64,6 +64,14 @@ void put_json(const char *s);
 /* ,"name":"s" */
 void put_member(const char *name, const char *s);
 
+/* "10.0.0.1:80" or "[::1]:80", in @ret. */
+const char *endpoint(const uint8_t addr[16], uint16_t port, char ret[64]);
+
+int verb_status(const struct ctl *c, int argc, char **argv);
+int verb_reload(const struct ctl *c, int argc, char **argv);
+int verb_sockets(const struct ctl *c, int argc, char **argv);
+int verb_explain(const struct ctl *c, int argc, char **argv);
+int verb_events(const struct ctl *c, int argc, char **argv);
 int verb_sign(const struct ctl *c, int argc, char **argv);
 int verb_verify(const struct ctl *c, int argc, char **argv);
 int verb_whoami(const struct ctl *c, int argc, char **argv);

@@ -46,7 +46,7 @@ static int refused(const struct ctl *c, int result, const char *detail)
 }
 
 /* "10.0.0.1:80" or "[::1]:80" */
-static const char *endpoint(const uint8_t addr[16], uint16_t port, char ret[64])
+const char *endpoint(const uint8_t addr[16], uint16_t port, char ret[64])
 {
 	static const uint8_t v4[12] = { [10] = 0xff, [11] = 0xff };
 	char text[INET6_ADDRSTRLEN] = "?";

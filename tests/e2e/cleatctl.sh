@@ -56,7 +56,7 @@ is 2 'usage: cleatctl' nonsense
 is 2 'usage: cleatctl' policy
 is 0 'usage: cleatctl' --help
 for verb in sign verify whoami whois 'policy check' 'policy print' 'host init' 'host entry' 'trust add' 'trust remove' \
-	'trust list' 'trust check' version; do
+	'trust list' 'trust check' status reload sockets explain events version; do
 	# shellcheck disable=SC2086
 	is 0 "^usage: cleatctl $verb" $verb --help
 done
@@ -196,5 +196,44 @@ said 'whoami names the workload' '^spiffe://prod.example/caller' "$w/caller"
 said 'whois names the caller and its end' '"owner":"spiffe://prod.example/caller".*"end":"client".*"peer":null' "$w/caller"
 said 'verify accepts' '^0 \{"ok":true,"subject":"spiffe://prod.example/caller","issuer":"spiffe://prod.example/host/a","level":"reduced"' "$w/service"
 said 'verify refuses it a second time' '^1 \{"ok":false,"reason":"replayed"' "$w/service"
+# ---- root's questions ----
+is 0 'level reduced' status
+json 0 'o["level"] == "reduced" and o["generation"] == 1 and o["rooms"]["check"]["ok"] == 3 and o["rooms"]["check"]["replayed"] == 1' status
+is 0 'generation 2 is in force' reload
+json 0 'o["generation"] == 3' reload
+sed -i 's/^accept:/acept:/' "$w/etc/cleat.yaml"
+is 1 'not-reloaded: .*cleat.yaml:[0-9]+:1' reload
+json 1 'o["ok"] is False and "cleat.yaml:" in o["error"]' reload
+json 0 'o["generation"] == 3 and o["reloads"] == 4 and o["reloads_failed"] == 2 and "cleat.yaml:" in o["reload_error"]' status
+sed -i 's/^acept:/accept:/' "$w/etc/cleat.yaml"
+is 0 'generation [4-6] is in force' reload
+is 1 'needs level full' sockets
+# shellcheck disable=SC2016
+within caller bash -c 'echo $$ >$0 && exec tail -f /dev/null' "$w/pid" &
+await . "$w/pid"
+asleep=$(cat "$w/pid")
+is 0 'is spiffe://prod.example/caller' explain "$asleep"
+json 0 'o["workload"].endswith("/caller") and o["rule"] == "cleat.yaml:6"' explain "$asleep"
+kill "$asleep"
+json 0 'o["workload"] == "" and "no workload" in o["why"]' explain $$
+is 1 'no process' explain 2147483646
+is 2 'no process.s number' explain 0
+is 0 'way out  +ask for a fresh assertion' explain --reason replayed
+json 0 'o["reason"] == "replayed" and o["line"]["ask"] == "verify"' explain --reason replayed --workload /service
+is 1 'hold no such refusal' explain --reason forged
+is 2 'no reason' explain --reason nonsense
+is 0 ' check verify replayed why=' events
+chmod 0755 "$w/run/cleat/private" && chmod 0666 "$w/run/cleat/private/admin.sock" && chmod 0755 "$w" "$w/run"
+setpriv --reuid 65534 --regid 65534 --clear-groups "$ctl" status >"$w/nobody" 2>&1
+said 'nobody but root may ask, whatever the mode of the socket' 'not-root|root.s' "$w/nobody"
+said 'and it stands in the audit log' '"room":"kernel","ask":"admin","reason":"not-root".*"uid":65534' "$w/audit.jsonl"
+chmod 0600 "$w/run/cleat/private/admin.sock" && chmod 0700 "$w/run/cleat/private"
+timeout 10 "$ctl" events --follow >"$w/followed" 2>&1 &
+following=$!
+await replayed "$w/followed"
+mv "$w/audit.jsonl" "$w/audit.old" && printf '{"time":"x","room":"kernel","event":"rotated"}\n' >"$w/audit.jsonl"
+await 'kernel rotated' "$w/followed" && ok 'events --follow goes on through rotation' || bad 'events --follow' "$(cat "$w/followed")"
+kill "$following" 2>/dev/null
+mv "$w/audit.old" "$w/audit.jsonl"
 said 'whois names the peer' '^0 .*"owner":"spiffe://prod.example/service".*"peer":.*"subject":"spiffe://prod.example/caller"' "$w/service"
 finish

@@ -195,6 +195,18 @@ static int facts_of(int pidfd, struct peer_facts *ret, char *ret_path, size_t ca
 	return err < 0 ? err : cgroup_id_of(ret_path, &ret->cgroup_id);
 }
 
+int peer_process(int pidfd, struct peer_facts *ret, char *ret_cgroup_path, size_t path_cap)
+{
+	struct peer_facts f = { 0 };
+	int err = facts_of(pidfd, &f, ret_cgroup_path, path_cap);
+
+	if (!is_alive(pidfd))
+		return -ESRCH;
+	if (err == 0)
+		*ret = f;
+	return err;
+}
+
 int peer_reduced(int api_fd, struct peer_facts *ret, char *ret_cgroup_path, size_t path_cap,
 		 int *ret_pidfd)
 {

@@ -30,6 +30,8 @@ struct peer_facts {
  * 6.5, -ESRCH when the peer is gone. @ret_pidfd (caller closes) where not NULL. */
 int peer_reduced(int api_fd, struct peer_facts *ret, char *ret_cgroup_path, size_t path_cap,
 		 int *ret_pidfd);
+/* The same of any process, for tools: nothing is decided by it. -EPERM: its ids are not all equal, so it is nobody. */
+int peer_process(int pidfd, struct peer_facts *ret, char *ret_cgroup_path, size_t path_cap);
 /* A message's SCM_PIDFD names the same process as SO_PEERPIDFD's. */
 bool peer_same(int pidfd_a, int pidfd_b);
 
