@@ -132,7 +132,7 @@ $(B)/libcleat.so.$(SOVERSION): $(LIBSRC) $(wildcard userspace/lib/*.h) userspace
 	$(call say,LIB,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -MMD -MP -fPIE,$(ALL_CFLAGS)) -fPIC -fvisibility=hidden -shared \
-		-Wl,-soname,libcleat.so.$(SOVERSION) -Wl,-z,relro,-z,now $(SANFLAGS) -o $@ $(LIBSRC)
+		-Wl,-soname,libcleat.so.$(SOVERSION) -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS) -o $@ $(LIBSRC)
 	$(Q)ln -sf libcleat.so.$(SOVERSION) $(B)/libcleat.so
 
 $(B)/libcleat.a: $(call obj,$(LIBSRC))
@@ -165,6 +165,7 @@ POLICY_COMPILER := $(basename $(patsubst userspace/%,%,$(wildcard userspace/edge
 TEST_policy_yaml := $(POLICY_COMPILER)
 TEST_audit      := edge/audit base/bytes base/clock model/reason
 TEST_channel    := room/channel
+TEST_watchdog   := room/watchdog room/channel room/loop
 TEST_sign       := flow/sign edge/bundle_print $(POLICY_COMPILER)
 TEST_memory     := room/memory model/window
 TEST_door       := room/door room/loop room/reaper model/reason
@@ -289,6 +290,11 @@ vmtest: programs $(ACTORS) ## the VM tests; KERNEL=6.1 and TEST=name narrow them
 vmtest-shell: programs $(ACTORS) ## a shell inside guest a, b beside it
 	$(Q)vmtest/run --kernel $(or $(KERNEL),6.12) --shell
 
+.PHONY: vmtest-package
+vmtest-package: $(ACTORS) $(TOP)/e2e/ledger $(HELPERS) deb ## the packages on two hosts with systemd, from README's lines to purging
+	$(Q)tests/e2e/next_package $(TOP)/deb
+	$(Q)vmtest/run --kernel $(or $(KERNEL),6.12) --outdir $(TOP)/vmtest/package --verbose tests/e2e/package.sh
+
 # Every check that a test claims to guard, removed once.
 TWINS    = $(shell /usr/bin/python3 tests/attack/suite.py --list-twins 2>/dev/null)
 twins: programs ## build every broken twin
@@ -309,23 +315,26 @@ includedir  ?= $(prefix)/include
 datadir     ?= $(prefix)/share
 mandir      ?= $(datadir)/man
 docdir      ?= $(datadir)/doc/cleat
-# systemd's own directories do not move with libdir, which may be a multiarch one.
-systemddir  ?= $(prefix)/lib
+# These do not move with libdir, which may be a multiarch one.
+unitdir     ?= $(prefix)/lib/systemd/system
+sysusersdir ?= $(prefix)/lib/sysusers.d
+tmpfilesdir ?= $(prefix)/lib/tmpfiles.d
 SO          := libcleat.so.$(SOVERSION)
 
 INSTALLED = 755|$(B)/cleatd|$(sbindir)/cleatd 755|$(B)/cleatctl|$(bindir)/cleatctl \
 	644|$(B)/$(SO)|$(libdir)/$(SO) link|$(SO)|$(libdir)/libcleat.so 644|$(B)/libcleat.a|$(libdir)/libcleat.a \
 	644|userspace/lib/cleat.h|$(includedir)/cleat.h edit|userspace/lib/cleat.pc.in|$(libdir)/pkgconfig/cleat.pc \
-	edit|userspace/systemd/cleatd.service.in|$(systemddir)/systemd/system/cleatd.service \
-	644|userspace/systemd/cleat.sysusers|$(systemddir)/sysusers.d/cleat.conf \
-	644|userspace/systemd/cleat.tmpfiles|$(systemddir)/tmpfiles.d/cleat.conf \
+	edit|userspace/systemd/cleatd.service.in|$(unitdir)/cleatd.service \
+	644|userspace/systemd/cleat.sysusers|$(sysusersdir)/cleat.conf \
+	644|userspace/systemd/cleat.tmpfiles|$(tmpfilesdir)/cleat.conf \
 	$(foreach m,$(wildcard userspace/man/*),644|$m|$(mandir)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
 	$(foreach c,$(wildcard userspace/completion/*),644|$c|$(datadir)/bash-completion/completions/$(notdir $c)) \
 	$(foreach d,README.md userspace/PROTOCOL.md,644|$d|$(docdir)/$(notdir $d)) \
 	$(foreach d,$(wildcard policies/*),644|$d|$(docdir)/examples/$(notdir $d))
 
-.PHONY: install uninstall check-install
-install: $(PROGRAMS) $(LIBRARY) ## below PREFIX (/usr/local), staged below DESTDIR; bindir, libdir, mandir ... as usual
+.PHONY: installables install uninstall check-install deb
+installables: $(PROGRAMS) $(LIBRARY)
+install: installables ## below PREFIX (/usr/local), staged below DESTDIR; bindir, libdir, mandir ... as usual
 	$(Q)set -e; for line in $(foreach i,$(INSTALLED),'$i'); do \
 		IFS='|' read -r how from to <<<"$$line"; to="$(DESTDIR)$$to"; \
 		case $$how in \
@@ -347,6 +356,11 @@ uninstall: ## what install put there; /etc/cleat, /var/lib/cleat and /var/log/cl
 
 check-install: $(PROGRAMS) $(LIBRARY) ## install, use and uninstall below build/
 	$(Q)MAKE='$(MAKE)' CC='$(CC)' tests/e2e/install.sh $(B)/check-install
+
+# The Debian packages, from a staged copy: debian/ is no top-level directory of ours. DEB_VERSION for a later revision.
+DEB_VERSION ?= $(VERSION)
+deb: ## Debian packages in build/deb, lintian clean
+	$(Q)DEB_VERSION=$(DEB_VERSION) userspace/debian/build $(TOP)/deb
 
 # ---- lint, check, demo, bench --------------------------------------------------------------------------------------
 lint: $(B)/gen/cleat.skel.h programs ## layers, licences, both compilers, formatting

@@ -3,7 +3,8 @@
 // needs sixty of them.
 //   1. in the initramfs: modules; the build host's root, read-only, under an overlay in memory
 //   2. in that root: file systems, network, names
-//   3. on guest a start vmtest/init (the tests); on all serve `on` (on.c), reap orphans
+//   3. on guest a start vmtest/init (the tests); on all serve `on` (on.c), reap orphans.  Where the tests ask for it
+//      (init=systemd) a child does that, and pid 1 becomes systemd, which finds the mounts and the network made
 // Settings are the lines NAME=VALUE of /vmtest/env, made by vmtest/run; they become everybody's environment.
 // `vm-agent sweep` is what the guest is cleaned with between two tests.
 #include <arpa/inet.h>
@@ -605,6 +606,27 @@ static _Noreturn void agent(void)
 	}
 }
 
+/* ---- systemd as pid 1 ---- */
+
+// Only what units need to start: no login, no device manager (the devices are there), no service of the build host's.
+static _Noreturn void systemd(void)
+{
+	static char *const argv[] = { "systemd", "--unit=basic.target", NULL };
+	static const char *const masked[] = { "systemd-udevd.service", "systemd-udev-trigger.service",
+		"systemd-timesyncd.service", "e2scrub_reap.service", "systemd-random-seed.service" };
+
+	mkdir("/run/systemd", 0755);
+	mkdir("/run/systemd/system", 0755);
+	for (size_t i = 0; i < sizeof masked / sizeof *masked; i++)
+		linked("/dev/null", text("/run/systemd/system/%s", masked[i]));
+	mkdir("/run/tmpfiles.d", 0755);
+	put("/run/tmpfiles.d/tmp.conf", "");   // Debian's empties /tmp at boot, and the checkout may lie there
+	clearenv();
+	unmask();
+	execv("/lib/systemd/systemd", argv);
+	give_up("run", "/lib/systemd/systemd");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "sweep")) {
@@ -619,5 +641,7 @@ int main(int argc, char **argv)
 	file_systems();
 	network();
 	environment();
+	if (!strcmp(setting("INIT"), "systemd") && fork())
+		systemd();
 	agent();
 }

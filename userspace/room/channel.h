@@ -21,6 +21,8 @@ enum channel_type {
 	TELL_DONE = 5,	/* room -> kernel room: struct channel_image: this generation is in use */
 	TELL_IMAGE = 6, /* reader -> kernel room: struct channel_image, with the sealed image */
 	TELL_ERROR = 7, /* reader -> kernel room: struct channel_error */
+	ASK_ALIVE = 8,	/* kernel room -> room: does your loop turn? */
+	TELL_ALIVE = 9, /* room -> kernel room: it does */
 };
 
 struct channel_start {

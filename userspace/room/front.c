@@ -68,10 +68,19 @@ static int on_stop(void *room, const void *body, int *fd)
 	return 0;
 }
 
+static int on_alive(void *room, const void *body, int *fd)
+{
+	(void)room;
+	(void)body;
+	(void)fd;
+	return channel_send(ROOM_FD_CHANNEL, TELL_ALIVE, NULL, 0, -1);
+}
+
 static const struct channel_entry asks[] = {
 	{ ASK_START, sizeof(struct channel_start), DURING(START), false, on_start },
 	{ ASK_IMAGE, sizeof(struct channel_image), DURING(RUN), true, on_image },
 	{ ASK_STOP, 0, DURING(START) | DURING(RUN), false, on_stop },
+	{ ASK_ALIVE, 0, DURING(RUN), false, on_alive },
 };
 
 static void on_channel(struct loop_source *s, uint32_t events)

@@ -8,38 +8,38 @@
 #include "base/clock.h"
 #include "room/image.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 #define STOP_LIMIT_S 3
 #define RESCAN_MS    250
 
-/* sd_notify(3)'s protocol: one datagram to the socket systemd named. Without one it is nothing. */
-static void notify(const char *state)
+/* What `systemctl status` shows; READY=1 ends what RELOADING=1 began. @trouble: "" or what was refused. */
+static void notify_ready(struct kernel_room *k, const char *trouble)
 {
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un sa = { .sun_family = AF_UNIX };
-	size_t len = path ? strlen(path) : 0;
-	owned_fd int fd = -1;
+	char state[768];
 
-	if ((len < 2 || len >= sizeof(sa.sun_path)) || (path[0] != '/' && path[0] != '@'))
-		return;
-	memcpy(sa.sun_path, path, len);
-	if (path[0] == '@')
-		sa.sun_path[0] = '\0';
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd >= 0)
-		sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&sa,
-		       (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
+	snprintf(state, sizeof(state), "READY=1\nSTATUS=level %s, policy generation %u%s%s",
+		 level_word(kern_level(k->kern)), k->current.p->generation,
+		 *trouble ? "; reload refused: " : "", trouble);
+	notify(state);
+}
+
+/* MONOTONIC_USEC is for Type=notify-reload, systemd 253. */
+static void notify_reloading(void)
+{
+	char state[96];
+
+	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+		 clock_mono_ns() / 1000);
+	notify(state);
 }
 
 /* ---- reload: reader, rooms, kernel side, in this order ---- */
@@ -66,6 +66,7 @@ static void reload_outcome(struct kernel_room *k, const char *error)
 		log_event("reload", "generation=%u", k->current.p->generation);
 	}
 	admin_reloaded(k->admin, k->reload_error);
+	notify_ready(k, k->reload_error);
 }
 
 int kernel_room_reload(struct kernel_room *k)
@@ -78,6 +79,7 @@ int kernel_room_reload(struct kernel_room *k)
 	}
 	k->again = false;
 	k->reloads++;
+	notify_reloading();
 	if (kernel_image_next(k, error, sizeof(error)) < 0) {
 		reload_outcome(k, error);
 		return 0;
@@ -130,9 +132,19 @@ static int on_done(void *room, const void *body, int *fd)
 	return --k->waiting ? 0 : reload_finish(k);
 }
 
+static int on_alive(void *room, const void *body, int *fd)
+{
+	struct kernel_room *k = room;
+
+	(void)body;
+	(void)fd;
+	return watchdog_answer(&k->watchdog);
+}
+
 static const struct channel_entry tells[] = {
 	{ TELL_READY, 0, DURING(START), false, on_ready },
 	{ TELL_DONE, sizeof(struct channel_image), DURING(RELOAD), false, on_done },
+	{ TELL_ALIVE, 0, DURING(RUN) | DURING(RELOAD), false, on_alive },
 };
 
 int kernel_room_listen(struct kernel_room *k, int which)
@@ -334,6 +346,8 @@ static int sources_add(struct kernel_room *k)
 		err = rescan_start(k);
 	if (err == 0)
 		err = admin_serve(k->admin);
+	if (err == 0)
+		err = watchdog_start(&k->watchdog, k->loop, k->rooms, PUBLIC_ROOMS);
 	return err;
 }
 
@@ -349,6 +363,6 @@ int kernel_room_run(struct kernel_room *k)
 	}
 	log_event("ready", "level=%s generation=%u workloads=%u", level_word(kern_level(k->kern)),
 		  k->current.p->generation, k->current.p->workloads.count);
-	notify("READY=1");
+	notify_ready(k, "");
 	return loop_run(k->loop, NULL, NULL);
 }

@@ -104,6 +104,7 @@ void kernel_room_free(struct kernel_room *k)
 			    k->private,
 			    k->dir };
 
+	watchdog_stop(&k->watchdog);
 	for (int i = 0; i < PUBLIC_ROOMS; i++) {
 		if (k->listeners[i] >= 0)
 			place_unbind(k->dir, public_rooms[i].socket);

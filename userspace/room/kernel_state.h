@@ -10,6 +10,7 @@
 #include "room/kernel_room.h"
 #include "room/loop.h"
 #include "room/rooms.h"
+#include "room/watchdog.h"
 
 enum { SIGN, CHECK, PUBLIC_ROOMS };
 
@@ -43,6 +44,7 @@ struct kernel_room {
 	struct loop_source deaths[PUBLIC_ROOMS];
 	struct loop_source limit;  /* of stopping */
 	struct loop_source rescan; /* level reduced */
+	struct watchdog watchdog;
 	enum channel_phase phase;
 	unsigned waiting; /* rooms that have not said READY, DONE yet */
 	bool back;	  /* this reload takes the rooms back to current */

@@ -5,11 +5,13 @@
  * "refused"; who it was, and why not, stands on our own standard output.
  *
  *	ledger IP PORT
+ *	ledger -		the listening socket is descriptor 3, from a unit of systemd's
  */
 #include <arpa/inet.h>
 #include <cleat.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,19 +58,30 @@ static void *connection(void *arg)
 	return NULL;
 }
 
-int main(int argc, char **argv)
+static int door_open(char **argv)
 {
 	struct sockaddr_in at = { .sin_family = AF_INET };
 	int door = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 
-	if (argc != 3 || inet_pton(AF_INET, argv[1], &at.sin_addr) != 1) {
-		fprintf(stderr, "usage: ledger IP PORT\n");
+	if (inet_pton(AF_INET, argv[1], &at.sin_addr) != 1)
+		return -1;
+	at.sin_port = htons((uint16_t)atoi(argv[2]));
+	setsockopt(door, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	return bind(door, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(door, 16) < 0 ? -1 : door;
+}
+
+int main(int argc, char **argv)
+{
+	bool given = argc == 2 && strcmp(argv[1], "-") == 0;
+
+	if (argc != 3 && !given) {
+		fprintf(stderr, "usage: ledger IP PORT | ledger -\n");
 		return 2;
 	}
-	at.sin_port = htons((uint16_t)atoi(argv[2]));
+	int door = given ? 3 : door_open(argv);
+
 	signal(SIGPIPE, SIG_IGN);
-	setsockopt(door, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(door, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(door, 16) < 0) {
+	if (door < 0) {
 		perror("ledger");
 		return 1;
 	}
