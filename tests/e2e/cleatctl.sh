@@ -56,7 +56,8 @@ is 2 'usage: cleatctl' nonsense
 is 2 'usage: cleatctl' policy
 is 0 'usage: cleatctl' --help
 for verb in sign verify whoami whois 'policy check' 'policy print' 'host init' 'host entry' 'trust add' 'trust remove' \
-	'trust list' 'trust check' status reload sockets explain events version; do
+	'trust list' 'trust check' status reload sockets explain events \
+	'revoke host' 'revoke workload' 'revoke list' version; do
 	# shellcheck disable=SC2086
 	is 0 "^usage: cleatctl $verb" $verb --help
 done
@@ -223,6 +224,53 @@ json 0 'o["reason"] == "replayed" and o["line"]["ask"] == "verify"' explain --re
 is 1 'hold no such refusal' explain --reason forged
 is 2 'no reason' explain --reason nonsense
 is 0 ' check verify replayed why=' events
+
+# ---- revoking: on this host, at once, and back ----
+cat >"$w/listen.py" <<-'END'
+	import socket
+	s = socket.create_server(("127.0.0.1", 0))
+	print("listening", s.getsockname()[1], flush=True)
+	kept = []
+	while True:
+	    kept.append(s.accept()[0])
+END
+within service python3 "$w/listen.py" >"$w/listen" 2>&1 &
+server=$!
+await '^listening' "$w/listen"
+port=$(sed -n 's/^listening //p' "$w/listen")
+sign() { # what, extended regex
+	# shellcheck disable=SC2016
+	within caller bash -c 'exec 3<>/dev/tcp/127.0.0.1/$1 && $0 sign --fd 3 --audience spiffe://prod.example/service' \
+		"$ctl" "$port" >"$w/signed" 2>&1
+	said "$1" "$2" "$w/signed"
+}
+sign 'before a revocation' '^ey.*~ey'
+json 0 'o["changed"] and o["in_force"] and o["ms"] < 1000 and o["id"] == "spiffe://prod.example/caller"' revoke workload /caller
+sign 'a revoked workload gets no assertion' 'refused: revoked'
+is 0 '^spiffe://prod.example/caller$' revoke list
+is 0 'believed again' revoke workload --undo caller
+sign 'until that is taken back' '^ey.*~ey'
+json 0 'o["changed"] and o["ms"] < 1000' revoke host a
+sign 'nor does a workload of a revoked host' 'refused: revoked'
+json 0 'o["changed"] is False and o["in_force"]' revoke host spiffe://prod.example/host/a
+json 0 'o["revoked"] == ["spiffe://prod.example/host/a"]' revoke list
+is 0 'believed again' revoke host --undo a
+sign 'until that is taken back, too' '^ey.*~ey'
+is 2 'no id of a workload' revoke workload spiffe://prod.example/host/a
+is 2 'no id of a host' revoke host spiffe://prod.example/caller
+is 2 'no id of a host' revoke host a/b
+is 0 'holds from its next start' --runtime-dir "$w/none" revoke host --state-dir "$w/lib-b" spiffe://prod.example/host/b
+is 2 'give the whole id' --runtime-dir "$w/none" revoke host --state-dir "$w/lib-b" b
+is 0 'in force' revoke workload /service
+echo nonsense >>"$w/lib/revoked"
+is 1 'revoked:2:1: no id of a workload or host' reload
+is 1 'NOT IN FORCE' revoke workload /caller
+sed -i /nonsense/d "$w/lib/revoked"
+is 0 'in force as generation' revoke workload --undo /caller
+is 0 'in force as generation' revoke workload --undo /service
+kill "$server"
+server=
+
 chmod 0755 "$w/run/cleat/private" && chmod 0666 "$w/run/cleat/private/admin.sock" && chmod 0755 "$w" "$w/run"
 setpriv --reuid 65534 --regid 65534 --clear-groups "$ctl" status >"$w/nobody" 2>&1
 said 'nobody but root may ask, whatever the mode of the socket' 'not-root|root.s' "$w/nobody"

@@ -167,6 +167,11 @@ static void put_domains(void)
 	head()->keys = (struct policy_span){ append(keys, sizeof(keys)), 2 };
 	head()->scopes = (struct policy_span){ append(scopes, sizeof(scopes)), 3 };
 	head()->tombstones = (struct policy_span){ (uint32_t)head()->size, 0 };
+
+	uint32_t revoked[2] = { text("spiffe://td.example/gone"),
+				text("spiffe://td.example/host/b") };
+
+	head()->revoked = (struct policy_span){ append(revoked, sizeof(revoked)), 2 };
 }
 
 /* Twice: the first time only to learn where the strings begin. */
@@ -407,6 +412,25 @@ Test(policy, accept_table)
 	}
 }
 
+/* Revoked: /gone and host b. An id is revoked as a whole, not by its beginning. */
+Test(policy, revoked_is_exact)
+{
+	static const struct {
+		const char *id;
+		bool want;
+	} rows[] = {
+		{ "spiffe://td.example/gone", true },	    { "spiffe://td.example/host/b", true },
+		{ "spiffe://td.example/gone/too", false }, { "spiffe://td.example/gon", false },
+		{ "spiffe://td.example/host/a", false },    { "spiffe://td.example/host/bb", false },
+		{ "spiffe://other.example/gone", false },   { "", false },
+	};
+	static struct spec s = { .workloads = 1 };
+	const struct policy_image *p = close_spec(&s);
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		cr_expect_eq(policy_revoked(p, rows[i].id), rows[i].want, "%s", rows[i].id);
+}
+
 Test(policy, empty_image_denies)
 {
 	static struct spec s = { .workloads = 1 };
@@ -579,6 +603,11 @@ Test(policy, check_refuses_each_broken_field)
 		{ "scopes far", AT(keys, policy_key, 0, scopes.at), 3 },
 		{ "scope no path", (uint32_t *)(void *)(image + good.scopes.at),
 		  good.trust_domain },
+		{ "revoked no id", (uint32_t *)(void *)(image + good.revoked.at),
+		  good.trust_domain },
+		{ "revoked twice", (uint32_t *)(void *)(image + good.revoked.at),
+		  ((uint32_t *)(void *)(image + good.revoked.at))[1] },
+		{ "revoked far", &head()->revoked.count, UINT32_MAX },
 	};
 
 	cr_assert_eq(policy_check(image, size), 0);

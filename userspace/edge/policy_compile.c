@@ -18,9 +18,10 @@
 #include <limits.h>
 #include <string.h>
 
-#define BUNDLE_BYTES_MAX (16u << 20)
-#define DROP_INS	 "policies.d"
-#define TRUST		 "trust"
+#define BUNDLE_BYTES_MAX  (16u << 20)
+#define DROP_INS	  "policies.d"
+#define TRUST		  "trust"
+#define REVOKED_BYTES_MAX (16u << 20)
 
 struct compiling {
 	struct draft *d;
@@ -234,6 +235,71 @@ static int bundles_compile(struct compiling *c, int config)
 			"\"cleatctl host init\" and put it in with \"cleatctl trust add\"");
 }
 
+/* ---- what this host believes no longer ---- */
+
+static int order_ids(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* One line: an id of a workload or of a host. */
+static int revoked_take(struct compiling *c, const char *shown, const char *line, unsigned number)
+{
+	const struct place_in_file at = { .file = shown, .line = number, .column = 1 };
+	struct draft *d = c->d;
+	struct spiffe_id id;
+	const char **more;
+
+	if (!spiffe_id_parse(line, strlen(line), &id) || id.path_len == 0)
+		return draft_complain(
+			d, &at,
+			"no id of a workload or host: \"cleatctl revoke\" writes this "
+			"file, one id a line");
+	more = draft_more(&d->revoked, &d->revoked_count, &d->revoked_cap, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+	*more = arena_text(&d->arena, line, strlen(line));
+	return *more ? 0 : -ENOMEM;
+}
+
+static void revoked_settle(struct draft *d)
+{
+	size_t n = 0;
+
+	draft_sort(d->revoked, d->revoked_count, sizeof(*d->revoked), order_ids);
+	for (size_t i = 0; i < d->revoked_count; i++)
+		if (n == 0 || strcmp(d->revoked[n - 1], d->revoked[i]) != 0)
+			d->revoked[n++] = d->revoked[i];
+	d->revoked_count = n;
+}
+
+/* No file: nothing is revoked. One that cannot be read refuses the generation: it must not look as if it were empty. */
+static int revoked_compile(struct compiling *c)
+{
+	owned_mem char *bytes = NULL;
+	const char *shown, *line;
+	unsigned number = 0;
+	char *rest;
+	size_t len;
+	int err;
+
+	if (!c->source->state_dir)
+		return 0;
+	shown = files_path(c->d, c->source->state_dir, POLICY_REVOKED_FILE);
+	err = files_read(c->d, AT_FDCWD, shown, shown, REVOKED_BYTES_MAX, c->source->any_owner,
+			 &bytes, &len);
+	if (err < 0)
+		return err == -ENOENT ? 0 : err;
+	if (strlen(bytes) != len || (len && bytes[len - 1] != '\n'))
+		return complain(c, shown, "is cut: \"cleatctl revoke\" writes it as a whole");
+	if (len)
+		bytes[len - 1] = '\0';
+	for (rest = len ? bytes : NULL; err == 0 && (line = strsep(&rest, "\n"));)
+		err = revoked_take(c, shown, line, ++number);
+	revoked_settle(c->d);
+	return err;
+}
+
 /* ---- all of it ---- */
 
 static int compile(struct compiling *c)
@@ -250,6 +316,8 @@ static int compile(struct compiling *c)
 		err = drop_ins_compile(c, config);
 	if (err == 0)
 		err = bundles_compile(c, config);
+	if (err == 0)
+		err = revoked_compile(c);
 	return err;
 }
 

@@ -54,5 +54,6 @@ void draft_drop(struct draft *d)
 	free(d->workloads);
 	free(d->calls);
 	free(d->accepts);
+	free(d->revoked);
 	arena_drop(&d->arena);
 }

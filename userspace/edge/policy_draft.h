@@ -81,6 +81,8 @@ struct draft {
 	size_t accept_count, accept_cap;
 	struct bundle **bundles; /* owned */
 	size_t bundle_count, bundle_cap;
+	const char **revoked; /* ids, sorted, each once */
+	size_t revoked_count, revoked_cap;
 	char *error; /* one line, when something returned -EBADMSG */
 	size_t error_cap;
 };

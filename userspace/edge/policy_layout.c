@@ -150,6 +150,7 @@ static size_t header_plan(struct policy_image *h, struct draft *d, const struct 
 	span_take(&h->keys, keys, sizeof(struct policy_key), &end);
 	span_take(&h->scopes, scopes, sizeof(uint32_t), &end);
 	span_take(&h->tombstones, n->tombstone_count, sizeof(struct policy_label), &end);
+	span_take(&h->revoked, d->revoked_count, sizeof(uint32_t), &end);
 	return end < POLICY_MAX ? end : 0;
 }
 
@@ -308,6 +309,15 @@ static void tombstones_put(struct layout *l, const struct policy_image *h,
 	}
 }
 
+static void revoked_put(struct layout *l, const struct policy_image *h, const struct draft *d)
+{
+	for (size_t i = 0; i < d->revoked_count; i++) {
+		const uint32_t is = put(l, d->revoked[i]);
+
+		memcpy(element(l, &h->revoked, sizeof(is), i), &is, sizeof(is));
+	}
+}
+
 int draft_lay_out(struct draft *d, const struct draft_numbers *n, void **ret_image,
 		  size_t *ret_size)
 {
@@ -330,6 +340,7 @@ int draft_lay_out(struct draft *d, const struct draft_numbers *n, void **ret_ima
 	places_put(&l, &h, d, n);
 	domains_put(&l, &h, d);
 	tombstones_put(&l, &h, n);
+	revoked_put(&l, &h, d);
 	if (l.failed)
 		return -ENOMEM;
 

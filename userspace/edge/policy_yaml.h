@@ -9,6 +9,9 @@
 #include "model/policy.h"
 #include <stdio.h>
 
+/* Below the state directory: one SPIFFE ID a line, a workload's or a host's, which this host believes no longer. */
+#define POLICY_REVOKED_FILE "revoked"
+
 struct policy_source {
 	const char *config_dir; /* cleat.yaml, policies.d/ *.yaml, trust/ *.json */
 	const char *

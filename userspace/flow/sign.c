@@ -215,6 +215,14 @@ static int identity_of(struct sign_identities *s, const struct policy_image *p,
 
 /* ---- one presentation ---- */
 
+static bool revoked(const struct policy_image *p, const struct policy_workload *w)
+{
+	char iss[SPIFFE_ID_MAX + 1];
+
+	issuer_print(p, iss);
+	return policy_revoked(p, policy_string(p, w->id)) || policy_revoked(p, iss);
+}
+
 /* A link-local address means something on one link of one host only: both ends must be this very address. */
 static bool link_local_between_hosts(const struct cleat_conn *c)
 {
@@ -314,6 +322,8 @@ enum reason sign(const struct policy_image *p, struct sign_identities *identitie
 	reason = facts_connection(maps, p, host, caller, caller_level, ask->sock_fd, &ret->on);
 	if (reason != REASON_OK)
 		return reason;
+	if (kept(sign_revoked) && revoked(p, ret->workload))
+		return REASON_REVOKED;
 	if (kept(link_local) && link_local_between_hosts(&ret->on.tag.conn))
 		return REASON_LINK_LOCAL;
 	if (kept(sign_clock) && !(p->flags & POLICY_CLOCK_UNSYNC_OK) && !clock_synchronised())

@@ -207,6 +207,16 @@ static enum reason check_identity(struct verifying *s)
 	return r;
 }
 
+/* Behind step 11: what the administrator took back, at once, remembered WITs included. */
+static enum reason check_revoked(struct verifying *s)
+{
+	const struct wit *wit = &s->v.wit;
+
+	if (kept(revoked) && (policy_revoked(s->p, wit->sub) || policy_revoked(s->p, wit->iss)))
+		return REASON_REVOKED;
+	return REASON_OK;
+}
+
 static bool other_token(const uint8_t *sent, bool has, const uint8_t *hash)
 {
 	return (sent != NULL) != has || (has && !bytes_equal(sent, hash, 32));
@@ -299,8 +309,9 @@ enum reason verify(const struct policy_image *p, struct verify_cache *cache,
 		   struct verify_verdict *ret)
 {
 	static enum reason (*const stages[])(struct verifying *) = {
-		check_form,  check_subject,  check_audience, consume_first, check_connection,
-		check_times, check_identity, check_proof,    check_policy,  consume,
+		check_form,	  check_subject, check_audience, consume_first,
+		check_connection, check_times,	 check_identity, check_revoked,
+		check_proof,	  check_policy,	 consume,
 	};
 	struct verifying s = { .p = p, .cache = cache, .ask = ask, .world = world };
 	enum reason r =

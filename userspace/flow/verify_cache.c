@@ -4,6 +4,7 @@
  * that was filled under another generation than the one asked about is emptied first, told or not.
  */
 #include "flow/verify_cache.h"
+#include "base/twin.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,7 +70,7 @@ void verify_cache_free(struct verify_cache *c)
 
 static void same_generation(struct verify_cache *c, const struct policy_image *p)
 {
-	if (c->generation == p->generation)
+	if (c->generation == p->generation || !kept(cache_generation))
 		return;
 	verify_cache_drop(c);
 	c->generation = p->generation;

@@ -351,3 +351,22 @@ uint32_t policy_label_at(const struct policy_image *p, const char *path, uint32_
 	memcpy(w.path, path, len + 1);
 	return policy_label_of(p, place_on_path, &w, uid, gid);
 }
+
+bool policy_revoked(const struct policy_image *p, const char *id)
+{
+	const uint32_t *ids = policy_at(p, &p->revoked);
+	uint32_t low = 0, high = p->revoked.count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		int order = strcmp(id, policy_string(p, ids[middle]));
+
+		if (order == 0)
+			return true;
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return false;
+}

@@ -60,7 +60,9 @@ struct policy_image {
 	struct policy_span keys;       /* struct policy_key, by (domain, kid) */
 	struct policy_span scopes;     /* uint32_t string offsets of path prefixes, used by keys */
 	struct policy_span tombstones; /* struct policy_label: labels of removed workloads */
-	struct policy_span strings;    /* bytes */
+	struct policy_span
+		revoked; /* uint32_t string offsets of ids, hosts' and workloads', by id */
+	struct policy_span strings; /* bytes */
 };
 
 enum policy_workload_flag {
@@ -162,6 +164,8 @@ const struct policy_key *policy_key(const struct policy_image *p, const struct p
 /* The workload's path lies inside one of the key's scopes, and not below /host. */
 bool policy_key_allows(const struct policy_image *p, const struct policy_key *k, const char *path,
 		       size_t path_len);
+/* The administrator of this host revoked this id (a workload's or a host's), whatever rules and bundles say. */
+bool policy_revoked(const struct policy_image *p, const char *id);
 /* The place of the cgroup at @path ("/a/b.service"; below the root of the unified hierarchy): the one
  * whose cgroup path is exactly this, or whose unit name is the last component while every ancestor is
  * a slice. 0: not named by policy. */

@@ -54,7 +54,7 @@ static bool spans_good(const struct policy_image *p)
 	    !span_inside(p, &p->keys, sizeof(struct policy_key)) ||
 	    !span_inside(p, &p->scopes, sizeof(uint32_t)) ||
 	    !span_inside(p, &p->tombstones, sizeof(struct policy_label)) ||
-	    !span_inside(p, &p->strings, 1))
+	    !span_inside(p, &p->revoked, sizeof(uint32_t)) || !span_inside(p, &p->strings, 1))
 		return false;
 	return p->strings.count > 0 && bytes[p->strings.at + p->strings.count - 1] == '\0';
 }
@@ -151,6 +151,19 @@ static bool tombstones_good(const struct checked *c)
 		if (t[i].label <= (i ? t[i - 1].label : 0) || t[i].label >= c->p->next_label)
 			return false;
 		if (!string_inside(c, t[i].id) || policy_workload(c->p, t[i].label))
+			return false;
+	}
+	return true;
+}
+
+static bool revoked_good(const struct checked *c)
+{
+	const uint32_t *ids = policy_at(c->p, &c->p->revoked);
+
+	for (uint32_t i = 0; i < c->p->revoked.count; i++) {
+		if (!id_good(c, ids[i], false, NULL) && !id_good(c, ids[i], true, NULL))
+			return false;
+		if (i && strcmp(string(c, ids[i - 1]), string(c, ids[i])) >= 0)
 			return false;
 	}
 	return true;
@@ -345,7 +358,8 @@ int policy_check(const void *image, size_t size)
 	c.strings_end = c.p->strings.at + c.p->strings.count;
 
 	if (!main_good(&c) || !workloads_good(&c) || !tombstones_good(&c) || !calls_good(&c) ||
-	    !accepts_good(&c) || !places_good(&c) || !rules_good(&c) || !domains_good(&c))
+	    !accepts_good(&c) || !places_good(&c) || !rules_good(&c) || !domains_good(&c) ||
+	    !revoked_good(&c))
 		return -EBADMSG;
 	return 0;
 }

@@ -66,6 +66,7 @@ static enum reason on_status(struct admin *a, struct conn *c, const union asked 
 	s->pid = (uint32_t)getpid();
 	s->workloads = k->current.p->workloads.count;
 	s->keys = k->current.p->keys.count;
+	s->revoked = k->current.p->revoked.count;
 	s->begun_ns = k->begun_ns;
 	s->now_ns = clock_boot_ns();
 	s->reloads = k->reloads;
@@ -262,6 +263,10 @@ static void refuse(struct admin *a, int fd, const struct ucred *who, enum reason
 	audit_end(l, a->k->audit, false);
 	head_fill(a, &nobody, reason, &head);
 	send(fd, &head, sizeof(head), MSG_NOSIGNAL | MSG_DONTWAIT);
+	/* a question left unread would reset the connection, and the answer with it */
+	shutdown(fd, SHUT_RD);
+	while (recv(fd, &head, sizeof(head), MSG_DONTWAIT) > 0)
+		;
 }
 
 static struct conn *conn_free(struct admin *a)
