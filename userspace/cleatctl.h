@@ -75,6 +75,8 @@ int verb_events(const struct ctl *c, int argc, char **argv);
 int verb_revoke_host(const struct ctl *c, int argc, char **argv);
 int verb_revoke_workload(const struct ctl *c, int argc, char **argv);
 int verb_revoke_list(const struct ctl *c, int argc, char **argv);
+int verb_keys_rotate(const struct ctl *c, int argc, char **argv);
+int verb_keys_list(const struct ctl *c, int argc, char **argv);
 int verb_sign(const struct ctl *c, int argc, char **argv);
 int verb_verify(const struct ctl *c, int argc, char **argv);
 int verb_whoami(const struct ctl *c, int argc, char **argv);

@@ -3,7 +3,7 @@
  * host init and entry: the host's key, and the entry by which others believe it. The key is made once and never
  * printed; the entry holds its public part, the host's id and the ids it may issue.
  */
-#include "cleatctl.h"
+#include "cleatctl_host.h"
 
 #include "base/cleanup.h"
 #include "edge/bundle.h"
@@ -12,14 +12,7 @@
 #include <errno.h>
 #include <string.h>
 
-struct host_options {
-	const char *dir;
-	const char *name;
-	const char *trust_domain;
-	struct words scopes;
-};
-
-static bool host_options_take(int argc, char **argv, struct host_options *o)
+bool host_options_take(int argc, char **argv, struct host_options *o)
 {
 	const struct option_of options[] = {
 		{ .name = "--dir", .into = &o->dir },
@@ -51,8 +44,8 @@ static const char *scope_path(const char *scope, const char *trust_domain)
 }
 
 /* A bundle of this one key, as the options say. An exit code. */
-static int entry_make(const struct ctl *c, const struct host_options *o, const struct point *point,
-		      struct bundle **ret)
+int host_entry_make(const struct ctl *c, const struct host_options *o, const struct point *point,
+		    struct bundle **ret)
 {
 	owned(bundle_owned) struct bundle *b = NULL;
 	const char *scopes[WORDS_MAX];
@@ -82,7 +75,7 @@ static int entry_make(const struct ctl *c, const struct host_options *o, const s
 	return EXIT_SUCCESS;
 }
 
-static int entry_print(const struct ctl *c, const struct bundle *b)
+int host_entry_print(const struct ctl *c, const struct bundle *b)
 {
 	owned_mem char *text = NULL;
 	int err = bundle_print_key(b, 0, &text);
@@ -93,21 +86,22 @@ static int entry_print(const struct ctl *c, const struct bundle *b)
 	return EXIT_SUCCESS;
 }
 
-static int key_point(const struct ctl *c, const char *dir, struct point *ret)
+int host_key_point(const struct ctl *c, const char *dir, bool next, struct point *ret)
 {
 	owned(sig_key_owned) struct sig_key *key = NULL;
 	owned_fd int fd = -1;
-	int err = keys_open(dir, &fd);
+	const char *name = next ? KEYS_NEXT_FILE : KEYS_HOST_FILE;
+	int err = next ? keys_open_next(dir, &fd) : keys_open(dir, &fd);
 
 	if (err == 0)
 		err = keys_read(fd, &key);
 	if (err == -EPERM)
 		return fail(c,
-			    "%s/" KEYS_HOST_FILE " is not root's alone (0600, no link): put that "
+			    "%s/%s is not root's alone (0600, no link): put that "
 			    "right, or make a new key if others could read it",
-			    dir);
+			    dir, name);
 	if (err < 0)
-		return fail(c, "%s/" KEYS_HOST_FILE ": %s", dir, strerror(-err));
+		return fail(c, "%s/%s: %s", dir, name, strerror(-err));
 	sig_key_point(key, ret);
 	return EXIT_SUCCESS;
 }
@@ -126,7 +120,7 @@ int verb_host_init(const struct ctl *c, int argc, char **argv)
 	if (with_entry) { /* a mistake in the options must not leave a key behind */
 		owned(bundle_owned) struct bundle *b = NULL;
 		static const struct point none;
-		int code = entry_make(c, &o, &none, &b);
+		int code = host_entry_make(c, &o, &none, &b);
 
 		if (code != EXIT_SUCCESS)
 			return code;
@@ -160,8 +154,8 @@ int verb_host_entry(const struct ctl *c, int argc, char **argv)
 		return EXIT_USAGE;
 	if (sig_open() < 0)
 		return fail(c, "libcrypto does not start");
-	code = key_point(c, o.dir, &point);
+	code = host_key_point(c, o.dir, false, &point);
 	if (code == EXIT_SUCCESS)
-		code = entry_make(c, &o, &point, &b);
-	return code == EXIT_SUCCESS ? entry_print(c, b) : code;
+		code = host_entry_make(c, &o, &point, &b);
+	return code == EXIT_SUCCESS ? host_entry_print(c, b) : code;
 }

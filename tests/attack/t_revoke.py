@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an administrator takes back: a workload, a host, a key; and who may say so (attacks.md I)."""
+import base64
 import json
 
 import stage
@@ -122,3 +123,51 @@ def tools(s):
     if x["workload"] or "wants uid 1001, this process has 1002" not in x["why"]:
         raise Wrong("explain of another uid: %s" % x)
     s.accepted(good, svc)
+
+
+def kid(t):
+    """Of the key that signed the WIT."""
+    head = t["wit"].split(".")[0]
+    return json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))["kid"]
+
+
+@test(176, 181, name="key_rotation_with_overlap", twin="next_trusted")
+def rotation(s):
+    """a's key is rotated while it signs: nothing refused in the overlap, nothing of the old key accepted after it."""
+    good, svc = s.actor(s.a), s.service()
+    control = lambda: s.accepted(good, svc)  # noqa: E731
+    control()
+    one = s.connect(good, svc, "one")
+    old = kid(s.sign(good, "one"))
+    entry = s.a.sh("%s/cleatctl keys rotate" % stage.BUILD_MAIN)
+    new = json.loads(entry)["kid"]
+    try:
+        ctl(s.a, "reload")
+        if kid(s.sign(good, "one")) != old:
+            raise Accepted("signed by a key that no bundle names")
+        control()
+        for h in (s.b, s.a):                            # this host's own bundle last
+            h.write("/run/next.json", entry)
+            ctl(h, "trust add --bundle %s /run/next.json" % TRUST)
+            before = s.sign(good, "one")                # made before this reload, shown after it
+            ctl(h, "reload")
+            if not s.verify(svc, one, before)["ok"]:
+                raise Wrong("refused within the overlap")
+            control()
+        late = s.sign(good, "one")
+        if kid(late) != new or kid(before) != old:
+            raise Wrong("signed by %s, before that %s" % (kid(late), kid(before)))
+        before = s.sign(good, "one")
+        ctl(s.a, "keys rotate --finish")
+        if not s.verify(svc, one, before)["ok"] or s.a.run("test -e %s/host.key.next" % stage.STATE)[0] == 0:
+            raise Wrong("after --finish")
+        control()
+    finally:
+        s.a.run("rm -f %s/host.key.next" % stage.STATE)
+        for h in (s.b, s.a):
+            out = new if s.a.run("%s/cleatctl --json keys list | grep -q '\"current\":\"%s\"'" % (
+                stage.BUILD_MAIN, old))[0] == 0 else old
+            if out in h.read(TRUST):
+                ctl(h, "trust remove --bundle %s -- %s" % (TRUST, out))
+            ctl(h, "reload")
+    control()

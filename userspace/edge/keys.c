@@ -60,12 +60,27 @@ static int ueid_make(int dir)
 	return err == -EEXIST ? 0 : err; /* the host keeps its name when it gets a new key */
 }
 
-int keys_make(const char *dir)
+/* A new key as file @name. */
+static int key_make(int dir, const char *name)
 {
 	owned(sig_key_owned) struct sig_key *key = NULL;
-	owned_fd int fd = -1;
 	char pem[PEM_MAX];
 	size_t len;
+	int err = sig_key_new(&key);
+
+	if (err == 0)
+		err = sig_key_to_pem(key, pem, sizeof(pem), &len);
+	if (err == 0)
+		err = file_make(dir, name, pem, len, 0600);
+	bytes_wipe(pem, sizeof(pem));
+	if (err < 0)
+		return err;
+	return fsync(dir) < 0 ? -errno : 0;
+}
+
+int keys_make(const char *dir)
+{
+	owned_fd int fd = -1;
 	int err = dir_make(dir, 0700);
 
 	if (err == 0)
@@ -74,19 +89,30 @@ int keys_make(const char *dir)
 		err = -EEXIST;
 	if (err == 0)
 		err = ueid_make(fd);
-	if (err == 0)
-		err = sig_key_new(&key);
-	if (err == 0)
-		err = sig_key_to_pem(key, pem, sizeof(pem), &len);
-	if (err == 0)
-		err = file_make(fd, KEYS_HOST_FILE, pem, len, 0600);
-	bytes_wipe(pem, sizeof(pem));
+	return err < 0 ? err : key_make(fd, KEYS_HOST_FILE);
+}
+
+int keys_make_next(const char *dir)
+{
+	owned_fd int fd = -1;
+	int err = dir_open(dir, &fd);
+
+	return err < 0 ? err : key_make(fd, KEYS_NEXT_FILE);
+}
+
+int keys_take_next(const char *dir)
+{
+	owned_fd int fd = -1;
+	int err = dir_open(dir, &fd);
+
 	if (err < 0)
 		return err;
+	if (renameat(fd, KEYS_NEXT_FILE, fd, KEYS_HOST_FILE) < 0)
+		return -errno;
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-int keys_open(const char *dir, int *ret_fd)
+static int key_open(const char *dir, const char *name, int *ret_fd)
 {
 	owned_fd int at = -1, fd = -1;
 	struct stat st;
@@ -94,7 +120,7 @@ int keys_open(const char *dir, int *ret_fd)
 
 	if (err < 0)
 		return err;
-	fd = openat(at, KEYS_HOST_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+	fd = openat(at, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return errno == ELOOP ? -EPERM : -errno;
 	if (fstat(fd, &st) < 0)
@@ -104,6 +130,16 @@ int keys_open(const char *dir, int *ret_fd)
 		return -EPERM;
 	*ret_fd = take_fd(&fd);
 	return 0;
+}
+
+int keys_open(const char *dir, int *ret_fd)
+{
+	return key_open(dir, KEYS_HOST_FILE, ret_fd);
+}
+
+int keys_open_next(const char *dir, int *ret_fd)
+{
+	return key_open(dir, KEYS_NEXT_FILE, ret_fd);
 }
 
 int keys_read(int fd, struct sig_key **ret)

@@ -6,12 +6,17 @@
 #include "edge/sig.h"
 
 #define KEYS_HOST_FILE "host.key"
+#define KEYS_NEXT_FILE "host.key.next" /* during rotation */
 #define KEYS_UEID_FILE "ueid"
 
 /* Makes host.key and ueid in @dir (made 0700 if missing). -EEXIST where a key is there already. */
 int keys_make(const char *dir);
 /* Opens host.key: regular, root's, mode 0600 or less, one link, no symlink; -EPERM else. */
 int keys_open(const char *dir, int *ret_fd);
+/* The key that follows: made beside host.key, opened, and put in its place. -ENOENT where there is none. */
+int keys_make_next(const char *dir);
+int keys_open_next(const char *dir, int *ret_fd);
+int keys_take_next(const char *dir);
 /* Reads the key from an open descriptor; the buffer it went through is wiped. */
 int keys_read(int fd, struct sig_key **ret);
 int keys_ueid(const char *dir, uint8_t ret[UEID_LEN]);

@@ -103,6 +103,54 @@ void sign_identities_renew(struct sign_identities *s, const struct policy_image 
 	}
 }
 
+/* Does this host's own bundle name the key, for this host? */
+static bool is_own(const struct policy_image *p, const char kid[44])
+{
+	const char *name = policy_string(p, p->trust_domain);
+	const struct policy_domain *d = policy_domain(p, name, strlen(name));
+	const struct policy_key *k = d ? policy_key(p, d, kid) : NULL;
+	char iss[SPIFFE_ID_MAX + 1];
+
+	issuer_print(p, iss);
+	return k && strcmp(policy_string(p, k->issuer), iss) == 0;
+}
+
+static int kid_of(const struct sig_key *key, char ret[44])
+{
+	struct point point;
+
+	sig_key_point(key, &point);
+	return jose_thumbprint(&point, ret);
+}
+
+int sign_identities_keys(struct sign_identities *s, const struct policy_image *p,
+			 struct sig_key *current, struct sig_key *next)
+{
+	struct sig_key *use = current;
+	char kid[44], next_kid[44];
+	int err = kid_of(current, kid);
+
+	if (err == 0 && next)
+		err = kid_of(next, next_kid);
+	if (err < 0)
+		return err;
+	if (next && (!kept(next_trusted) || is_own(p, next_kid))) {
+		use = next;
+		memcpy(kid, next_kid, sizeof(kid));
+	}
+	if (strcmp(kid, s->kid) == 0)
+		return 0;
+	for (uint32_t l = 0; l < s->labels; l++) {
+		if (s->by_label[l])
+			identity_free(s->by_label[l]);
+		s->by_label[l] = NULL;
+	}
+	sig_key_free(s->host_key);
+	s->host_key = sig_key_share(use);
+	memcpy(s->kid, kid, sizeof(kid));
+	return 0;
+}
+
 static int jti_new(struct sign_identities *s, char ret[JTI_MAX + 1])
 {
 	struct text t;

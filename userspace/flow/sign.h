@@ -16,6 +16,10 @@ int sign_identities_new(struct sig_key *host_key, const struct host_facts *host,
 			struct sign_identities **ret);
 /* A new generation: identities of labels that the image no longer has are dropped. */
 void sign_identities_renew(struct sign_identities *s, const struct policy_image *p);
+/* The host's keys: the next one signs as soon as this host's own bundle names it for this host, before that the current
+ * one. A change drops every identity: what is made afterwards is under the new key. @next NULL: none. */
+int sign_identities_keys(struct sign_identities *s, const struct policy_image *p,
+			 struct sig_key *current, struct sig_key *next);
 void sign_identities_free(struct sign_identities *s);
 
 struct sign_ask {

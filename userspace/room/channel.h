@@ -20,9 +20,11 @@ enum channel_type {
 	TELL_READY = 4, /* room -> kernel room: everything is read and open */
 	TELL_DONE = 5,	/* room -> kernel room: struct channel_image: this generation is in use */
 	TELL_IMAGE = 6, /* reader -> kernel room: struct channel_image, with the sealed image */
-	TELL_ERROR = 7, /* reader -> kernel room: struct channel_error */
-	ASK_ALIVE = 8,	/* kernel room -> room: does your loop turn? */
-	TELL_ALIVE = 9, /* room -> kernel room: it does */
+	ASK_KEY = 8, /* kernel room -> sign room: struct channel_key, with the key's descriptor */
+	ASK_NO_NEXT = 9, /* kernel room -> sign room: there is no next key (any more) */
+	TELL_ERROR = 7,	 /* reader -> kernel room: struct channel_error */
+	ASK_ALIVE = 8,	 /* kernel room -> room: does your loop turn? */
+	TELL_ALIVE = 9,	 /* room -> kernel room: it does */
 };
 
 struct channel_start {
@@ -34,6 +36,11 @@ _Static_assert(sizeof(struct channel_start) == 40, "channel_start has no padding
 
 struct channel_image {
 	uint32_t generation;
+};
+
+/* A host key's file, before the image under which it counts. */
+struct channel_key {
+	uint32_t next; /* 1: the next one, during rotation; 0: the current one */
 };
 
 struct channel_error {

@@ -58,6 +58,23 @@ static int on_image(void *room, const void *body, int *fd)
 	return channel_send(ROOM_FD_CHANNEL, TELL_DONE, m, sizeof(*m), -1);
 }
 
+static int on_key(void *room, const void *body, int *fd)
+{
+	const struct channel_key *m = body;
+	struct front *f = room;
+
+	return f->key && m->next <= 1 ? f->key(f->room, m->next, *fd) : -EPROTO;
+}
+
+static int on_no_next(void *room, const void *body, int *fd)
+{
+	struct front *f = room;
+
+	(void)body;
+	(void)fd;
+	return f->key ? f->key(f->room, true, -1) : -EPROTO;
+}
+
 static int on_stop(void *room, const void *body, int *fd)
 {
 	struct front *f = room;
@@ -79,6 +96,8 @@ static int on_alive(void *room, const void *body, int *fd)
 static const struct channel_entry asks[] = {
 	{ ASK_START, sizeof(struct channel_start), DURING(START), false, on_start },
 	{ ASK_IMAGE, sizeof(struct channel_image), DURING(RUN), true, on_image },
+	{ ASK_KEY, sizeof(struct channel_key), DURING(START) | DURING(RUN), true, on_key },
+	{ ASK_NO_NEXT, 0, DURING(START) | DURING(RUN), false, on_no_next },
 	{ ASK_STOP, 0, DURING(START) | DURING(RUN), false, on_stop },
 	{ ASK_ALIVE, 0, DURING(RUN), false, on_alive },
 };

@@ -84,6 +84,10 @@ int kernel_room_reload(struct kernel_room *k)
 		reload_outcome(k, error);
 		return 0;
 	}
+	if (kernel_keys_send(k, error, sizeof(error)) < 0) {
+		reload_outcome(k, error);
+		return 0;
+	}
 	return image_send(k, &k->newest);
 }
 

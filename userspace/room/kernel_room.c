@@ -238,6 +238,37 @@ static int load_host(const struct kernel_options *o, int *ret_key, struct host_f
 	return err < 0 ? failed("host-key", err, o->state_dir) : 0;
 }
 
+static int key_send(struct kernel_room *k, uint32_t next, int fd)
+{
+	struct channel_key m = { .next = next };
+
+	return channel_send(k->rooms[SIGN].channel, ASK_KEY, &m, sizeof(m), fd);
+}
+
+int kernel_keys_send(struct kernel_room *k, char *error, size_t error_cap)
+{
+	owned_fd int current = -1, next = -1;
+	const char *name = KEYS_HOST_FILE;
+	int err = keys_open(k->o.state_dir, &current);
+
+	if (err == 0) {
+		name = KEYS_NEXT_FILE;
+		err = keys_open_next(k->o.state_dir, &next);
+		err = err == -ENOENT ? 0 : err;
+	}
+	/* before anything is sent: a file that is not right changes nothing */
+	if (err == 0)
+		err = key_send(k, 0, current);
+	if (err == 0)
+		err = next < 0 ? channel_send(k->rooms[SIGN].channel, ASK_NO_NEXT, NULL, 0, -1)
+			       : key_send(k, 1, next);
+	if (err < 0)
+		snprintf(error, error_cap, "%s/%s: %s", k->o.state_dir, name,
+			 err == -EPERM ? "must be root's alone: 0600, one link, no symlink"
+				       : strerror(-err));
+	return err;
+}
+
 int kernel_room_load(struct kernel_room *k)
 {
 	int err = load_host(&k->o, &k->host_key, &k->host);
@@ -387,6 +418,8 @@ int kernel_room_arm(struct kernel_room *k)
 
 	if (err == 0)
 		err = kern_policy_set(k->kern, k->current.p, error, sizeof(error));
+	if (err == 0) /* a rotation may be under way */
+		err = kernel_keys_send(k, error, sizeof(error));
 	if (err < 0) {
 		log_error("kernel", "error=\"%s\"", error);
 		return err;

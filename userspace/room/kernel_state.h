@@ -60,6 +60,9 @@ struct kernel_room {
 /* Compiles the next generation into *ret and keeps it as newest. */
 int kernel_image_next(struct kernel_room *k, char *error, size_t error_cap);
 
+/* The host's keys as their files are now, to the sign room: none, or both. @error gets a line. */
+int kernel_keys_send(struct kernel_room *k, char *error, size_t error_cap);
+
 /* Begins a reload, or remembers that one is wanted. Negative: a room does not take the image. */
 int kernel_room_reload(struct kernel_room *k);
 

@@ -14,6 +14,7 @@
 struct sign_room {
 	struct front front;
 	struct sig_key *host_key;
+	struct sig_key *next_key; /* during rotation, else NULL */
 	struct sign_identities *identities;
 	struct sign_result result; /* of the request in hand */
 };
@@ -150,13 +151,36 @@ static int on_start(void *room)
 {
 	struct sign_room *s = room;
 
-	return sign_identities_new(s->host_key, &s->front.host, &s->identities);
+	int err = sign_identities_new(s->host_key, &s->front.host, &s->identities);
+
+	return err < 0 ? err
+		       : sign_identities_keys(s->identities, s->front.image, s->host_key,
+					      s->next_key);
+}
+
+/* A key read anew takes the place of the one before it; which of the two signs is settled with the image that follows. */
+static int on_key(void *room, bool next, int fd)
+{
+	struct sign_room *s = room;
+	struct sig_key **at = next ? &s->next_key : &s->host_key, *key = NULL;
+	int err = fd < 0 ? 0 : keys_read(fd, &key);
+
+	if (err < 0) { /* the one before stays: a file that is no key must not end the service */
+		log_error("host-key", "which=%s kept=1 error=\"%s\"", next ? "next" : "current",
+			  strerror(-err));
+		return 0;
+	}
+	sig_key_free(*at);
+	*at = key;
+	return 0;
 }
 
 static void on_renew(void *room)
 {
 	struct sign_room *s = room;
 
+	if (sign_identities_keys(s->identities, s->front.image, s->host_key, s->next_key) < 0)
+		abort(); /* never on under a key that may not be the right one */
 	sign_identities_renew(s->identities, s->front.image);
 }
 
@@ -179,10 +203,12 @@ int sign_room_main(void)
 	room.front.door.count = sizeof(entries) / sizeof(entries[0]);
 	room.front.start = on_start;
 	room.front.renew = on_renew;
+	room.front.key = on_key;
 	int code = front_run(&room.front);
 
 	if (room.identities)
 		sign_identities_free(room.identities);
 	sig_key_free(room.host_key);
+	sig_key_free(room.next_key);
 	return code;
 }
