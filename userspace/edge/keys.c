@@ -11,8 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define PEM_MAX 4096
-
 /* The directory, which must be ours alone to write. */
 static int dir_open(const char *dir, int *ret_fd)
 {
@@ -64,7 +62,7 @@ static int ueid_make(int dir)
 static int key_make(int dir, const char *name)
 {
 	owned(sig_key_owned) struct sig_key *key = NULL;
-	char pem[PEM_MAX];
+	char pem[KEYS_BYTES_MAX];
 	size_t len;
 	int err = sig_key_new(&key);
 
@@ -144,7 +142,7 @@ int keys_open_next(const char *dir, int *ret_fd)
 
 int keys_read(int fd, struct sig_key **ret)
 {
-	char pem[PEM_MAX];
+	char pem[KEYS_BYTES_MAX];
 	size_t len = 0;
 	int err = 0;
 

@@ -5,6 +5,7 @@
 
 #include "edge/sig.h"
 
+#define KEYS_BYTES_MAX 4096
 #define KEYS_HOST_FILE "host.key"
 #define KEYS_NEXT_FILE "host.key.next" /* during rotation */
 #define KEYS_UEID_FILE "ueid"

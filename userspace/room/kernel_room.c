@@ -15,7 +15,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -238,11 +240,17 @@ static int load_host(const struct kernel_options *o, int *ret_key, struct host_f
 	return err < 0 ? failed("host-key", err, o->state_dir) : 0;
 }
 
+/* A room is given no file of a file system that may stall (bpf/task.bpf.c), so it gets a copy in memory, which the kernel
+ * makes: the key's bytes are never in this process. */
 static int key_send(struct kernel_room *k, uint32_t next, int fd)
 {
+	owned_fd int copy = memfd_create("cleat key", MFD_CLOEXEC);
 	struct channel_key m = { .next = next };
+	off_t at = 0;
 
-	return channel_send(k->rooms[SIGN].channel, ASK_KEY, &m, sizeof(m), fd);
+	if (copy < 0 || sendfile(copy, fd, &at, KEYS_BYTES_MAX) < 0)
+		return -errno;
+	return channel_send(k->rooms[SIGN].channel, ASK_KEY, &m, sizeof(m), copy);
 }
 
 int kernel_keys_send(struct kernel_room *k, char *error, size_t error_cap)
