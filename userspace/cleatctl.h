@@ -77,6 +77,7 @@ int verb_revoke_workload(const struct ctl *c, int argc, char **argv);
 int verb_revoke_list(const struct ctl *c, int argc, char **argv);
 int verb_keys_rotate(const struct ctl *c, int argc, char **argv);
 int verb_keys_list(const struct ctl *c, int argc, char **argv);
+int verb_doctor(const struct ctl *c, int argc, char **argv);
 int verb_sign(const struct ctl *c, int argc, char **argv);
 int verb_verify(const struct ctl *c, int argc, char **argv);
 int verb_whoami(const struct ctl *c, int argc, char **argv);
