@@ -360,7 +360,7 @@ check-install: $(PROGRAMS) $(LIBRARY) ## install, use and uninstall below build/
 # The Debian packages, from a staged copy: debian/ is no top-level directory of ours. DEB_VERSION for a later revision.
 DEB_VERSION ?= $(VERSION)
 deb: ## Debian packages in build/deb, lintian clean
-	$(Q)DEB_VERSION=$(DEB_VERSION) userspace/debian/build $(TOP)/deb
+	$(Q)DEB_VERSION=$(DEB_VERSION) BUILD_PACKAGES='$(DEPS_BUILD)' userspace/debian/build $(TOP)/deb
 
 # ---- lint, check, demo, bench --------------------------------------------------------------------------------------
 lint: $(B)/gen/cleat.skel.h programs ## layers, licences, both compilers, formatting

@@ -345,5 +345,15 @@ mv "$w/audit.jsonl" "$w/audit.old" && printf '{"time":"x","room":"kernel","event
 await 'kernel rotated' "$w/followed" && ok 'events --follow goes on through rotation' || bad 'events --follow' "$(cat "$w/followed")"
 kill "$following" 2>/dev/null
 mv "$w/audit.old" "$w/audit.jsonl"
+mv "$w/audit.jsonl" "$w/audit.1"
+is 0 'is in force' reload
+was=$(wc -l <"$w/audit.1")
+for _ in 1 2 3; do "$ctl" whoami >/dev/null 2>&1; done
+if [ "$(grep -c '"ask":"whoami"' "$w/audit.jsonl")" = 3 ] && [ "$(wc -l <"$w/audit.1")" = "$was" ] &&
+	[ "$(stat -c %a "$w/audit.jsonl")" = 600 ]; then
+	ok 'after a reload a renamed audit log gets no line, and the new one all'
+else
+	bad 'the audit log rotates' "$(tail -n 3 "$w/audit.jsonl")"
+fi
 said 'whois names the peer' '^0 .*"owner":"spiffe://prod.example/service".*"peer":.*"subject":"spiffe://prod.example/caller"' "$w/service"
 finish

@@ -54,7 +54,8 @@ class Unit:
         host.sh("mkdir -p /run/test && chmod 755 /run/test && rm -f /run/test/{n}.* && mkfifo /run/test/{n}.in "
                 "/run/test/{n}.out".format(n=name))
         host.write("/run/systemd/system/%s.service" % name, CLIENT.format(uid=uid, src=stage.SRC, name=name))
-        host.sh("systemctl daemon-reload && systemctl start --no-block %s" % name)
+        host.sh("useradd -M -u {u} {n}-user && systemctl daemon-reload && systemctl start --no-block {n}".format(
+            n=name, u=uid))
         # Read and write, as a pipe's end that does not wait for the other.
         self.to = os.fdopen(os.open("/run/test/%s.in" % name, os.O_RDWR), "w", buffering=1)
         self.back = os.fdopen(os.open("/run/test/%s.out" % name, os.O_RDWR | os.O_NONBLOCK), "rb", buffering=0)
@@ -165,6 +166,7 @@ class Package:
         b = self.b
         b.sh("mkdir -p /run/test && chmod 777 /run/test")
         for name, uid, args in (("ledger", 1002, b.ip + " 7443"), ("archive", 1003, "-")):
+            b.sh("useradd -M -u %d %s-user" % (uid, name))
             b.write("/run/systemd/system/%s.service" % name,
                     SERVICE.format(uid=uid, build=stage.BUILD_MAIN, args=args, name=name))
         b.write("/run/systemd/system/archive.socket", SOCKET.format(ip=b.ip))
@@ -220,6 +222,19 @@ class Package:
         self.legitimate("/ledger", 7443)
         self.ok("a stopped room makes the watchdog restart the daemon, and assertions go on")
 
+    def rotate(self):
+        host = self.b
+        if host.sh("test -f /etc/logrotate.d/cleatd && cd /var/log/cleat && mv audit.jsonl audit.jsonl.1 && "
+                   "systemctl reload cleatd && wc -l <audit.jsonl.1") != self.lines_after(host):
+            raise stage.Wrong("the renamed file still grows")
+        if self.last(host)["reason"] != "ok":
+            raise stage.Wrong("the new file does not have what followed")
+        self.ok("a renamed audit log is left alone after a reload")
+
+    def lines_after(self, host):
+        self.legitimate("/ledger", 7443)
+        return host.sh("wc -l </var/log/cleat/audit.jsonl.1")
+
     def upgrade(self):
         before = {h: self.pid(self.hosts[h]) for h in "ab"}
         for host in self.hosts.values():
@@ -254,12 +269,13 @@ class Package:
             # pid 1 is still starting: it has not made its own socket yet, or not everything runs
             stage.until(lambda: host.run("systemctl is-system-running")[1].strip() in ("running", "degraded"),
                         "systemd on host " + host.name, 300)
-            # The build host's root is a container's and a developer's: a start that is forbidden, an index of man pages
-            # that takes minutes.
-            host.sh("rm -f /usr/sbin/policy-rc.d /var/lib/man-db/auto-update")
+            # The build host's root is a container's and a developer's: starting services is forbidden, and to index its
+            # man pages and the archive's packages takes an emulated guest minutes.
+            host.sh("rm -rf /usr/sbin/policy-rc.d /var/lib/man-db/auto-update /var/lib/apt/lists/*; "
+                    "rm -f /etc/apt/apt.conf.d/20packagekit")
             # Nothing disciplines a guest's clock; a host's does NTP.
             host.sh("echo clock synchronised | %s/tests-vm/rawtcp" % stage.BUILD_MAIN)
-        for step in (self.install, self.unit, self.reload, self.services, self.traffic, self.hang, self.upgrade,
+        for step in (self.install, self.unit, self.reload, self.services, self.traffic, self.rotate, self.hang, self.upgrade,
                      self.remove):
             step()
 

@@ -12,19 +12,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Never on a wire that outlives the daemon: the compiler counts, so that two cannot be one. */
 enum channel_type {
-	ASK_START =
-		1, /* kernel room -> room: struct channel_start; from now on it answers clients */
-	ASK_IMAGE = 2,	/* kernel room -> room: struct channel_image, with the sealed image */
-	ASK_STOP = 3,	/* kernel room -> room */
-	TELL_READY = 4, /* room -> kernel room: everything is read and open */
-	TELL_DONE = 5,	/* room -> kernel room: struct channel_image: this generation is in use */
-	TELL_IMAGE = 6, /* reader -> kernel room: struct channel_image, with the sealed image */
-	ASK_KEY = 8, /* kernel room -> sign room: struct channel_key, with the key's descriptor */
-	ASK_NO_NEXT = 9, /* kernel room -> sign room: there is no next key (any more) */
-	TELL_ERROR = 7,	 /* reader -> kernel room: struct channel_error */
-	ASK_ALIVE = 8,	 /* kernel room -> room: does your loop turn? */
-	TELL_ALIVE = 9,	 /* room -> kernel room: it does */
+	ASK_START = 1, /* kernel room -> room: struct channel_start; it answers clients */
+	ASK_IMAGE,     /* kernel room -> room: struct channel_image, with the sealed image */
+	ASK_STOP,      /* kernel room -> room */
+	TELL_READY,    /* room -> kernel room: everything is read and open */
+	TELL_DONE,     /* room -> kernel room: struct channel_image: this generation is in use */
+	TELL_IMAGE,    /* reader -> kernel room: struct channel_image, with the sealed image */
+	TELL_ERROR,    /* reader -> kernel room: struct channel_error */
+	ASK_KEY,       /* kernel room -> sign room: struct channel_key, with the key's descriptor */
+	ASK_NO_NEXT,   /* kernel room -> sign room: there is no next key (any more) */
+	ASK_ALIVE,     /* kernel room -> room: does your loop turn? */
+	TELL_ALIVE,    /* room -> kernel room: it does */
+	ASK_AUDIT,     /* kernel room -> room: write to this file from now on */
 };
 
 struct channel_start {

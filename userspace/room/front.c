@@ -93,6 +93,17 @@ static int on_alive(void *room, const void *body, int *fd)
 	return channel_send(ROOM_FD_CHANNEL, TELL_ALIVE, NULL, 0, -1);
 }
 
+/* The old file has every line written so far; one thread writes, so none falls between the two. */
+static int on_audit(void *room, const void *body, int *fd)
+{
+	struct front *f = room;
+
+	(void)body;
+	close(f->account.audit);
+	f->account.audit = take_fd(fd);
+	return 0;
+}
+
 static const struct channel_entry asks[] = {
 	{ ASK_START, sizeof(struct channel_start), DURING(START), false, on_start },
 	{ ASK_IMAGE, sizeof(struct channel_image), DURING(RUN), true, on_image },
@@ -100,6 +111,7 @@ static const struct channel_entry asks[] = {
 	{ ASK_NO_NEXT, 0, DURING(START) | DURING(RUN), false, on_no_next },
 	{ ASK_STOP, 0, DURING(START) | DURING(RUN), false, on_stop },
 	{ ASK_ALIVE, 0, DURING(RUN), false, on_alive },
+	{ ASK_AUDIT, 0, DURING(RUN), true, on_audit },
 };
 
 static void on_channel(struct loop_source *s, uint32_t events)

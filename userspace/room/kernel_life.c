@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "room/image.h"
+#include "room/place.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -69,6 +70,24 @@ static void reload_outcome(struct kernel_room *k, const char *error)
 	notify_ready(k, k->reload_error);
 }
 
+/* Whoever rotates logs renames the file and reloads. Where a new one cannot be had the old one goes on. */
+static int audit_renew(struct kernel_room *k)
+{
+	owned_fd int fd = -1;
+	int err = place_audit(k->o.audit, &fd);
+
+	if (err < 0) {
+		log_error("audit", "path=\"%s\" error=\"%s\" kept=\"the file before\"", k->o.audit,
+			  strerror(-err));
+		return 0;
+	}
+	for (int i = 0; i < PUBLIC_ROOMS && err == 0; i++)
+		err = channel_send(k->rooms[i].channel, ASK_AUDIT, NULL, 0, fd);
+	close(k->audit);
+	k->audit = take_fd(&fd);
+	return err;
+}
+
 int kernel_room_reload(struct kernel_room *k)
 {
 	char error[512] = "";
@@ -80,6 +99,8 @@ int kernel_room_reload(struct kernel_room *k)
 	k->again = false;
 	k->reloads++;
 	notify_reloading();
+	if (audit_renew(k) < 0)
+		return -EPIPE;
 	if (kernel_image_next(k, error, sizeof(error)) < 0) {
 		reload_outcome(k, error);
 		return 0;
