@@ -267,8 +267,8 @@ class Package:
     def run(self):
         for host in self.hosts.values():
             # pid 1 is still starting: it has not made its own socket yet, or not everything runs
-            stage.until(lambda: host.run("systemctl is-system-running")[1].strip() in ("running", "degraded"),
-                        "systemd on host " + host.name, 300)
+            stage.until(lambda: host.run("systemctl is-system-running", 250)[1].strip() in ("running", "degraded"),
+                        "systemd on host " + host.name, 400)
             # The build host's root is a container's and a developer's: starting services is forbidden, and to index its
             # man pages and the archive's packages takes an emulated guest minutes.
             host.sh("rm -rf /usr/sbin/policy-rc.d /var/lib/man-db/auto-update /var/lib/apt/lists/*; "
