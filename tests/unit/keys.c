@@ -59,6 +59,28 @@ Test(keys, reads_what_it_made)
 	cr_assert_eq(sig_verify(b, "x", 1, sig, SIG_LEN), REASON_OK);
 }
 
+/* Rotation on disk: the next key is made once, beside the first, as private as it, and takes its place whole. */
+Test(keys, next_takes_the_place_of_the_first)
+{
+	owned(sig_key_owned) struct sig_key *next = NULL, *now = NULL;
+	owned_fd int fd = -1, after = -1;
+	struct point a, b;
+
+	cr_assert_eq(keys_open_next(dir, &fd), -ENOENT);
+	cr_assert_eq(keys_take_next(dir), -ENOENT);
+	cr_assert_eq(opened(), 0, "the first one is still there");
+	cr_assert_eq(keys_make_next(dir), 0);
+	cr_assert_eq(keys_make_next(dir), -EEXIST);
+	cr_assert_eq(keys_open_next(dir, &fd), 0);
+	cr_assert_eq(keys_read(fd, &next), 0);
+	cr_assert_eq(keys_take_next(dir), 0);
+	cr_assert_eq(keys_open(dir, &after), 0);
+	cr_assert_eq(keys_read(after, &now), 0);
+	sig_key_point(next, &a);
+	sig_key_point(now, &b);
+	cr_assert_eq(memcmp(&a, &b, sizeof(a)), 0);
+}
+
 Test(keys, others_may_not_read_it)
 {
 	static const mode_t modes[] = { 0640, 0604, 0660, 0666, 0610, 0700 | 1 };

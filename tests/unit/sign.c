@@ -99,6 +99,7 @@ static void *image;
 static const struct policy_image *p;
 static struct sign_identities *identities;
 static struct sig_key *host_key;
+static struct sig_key *neighbour; /* in the bundle, too, as host b's */
 static const struct host_facts host = { .ueid = { 1, 2, 3 }, .bootseed = { 4, 5, 6 } };
 static struct cleat_caller caller;
 static struct sign_ask ask;
@@ -113,6 +114,8 @@ static void bundle_write(int fd)
 
 	sig_key_point(host_key, &point);
 	cr_assert_eq(bundle_add(b, &point, "spiffe://prod.example/host/a", scopes, 1), 0);
+	sig_key_point(neighbour, &point);
+	cr_assert_eq(bundle_add(b, &point, "spiffe://prod.example/host/b", scopes, 1), 0);
 	cr_assert_eq(bundle_print(b, &text), 0);
 	cr_assert_eq(mkdirat(fd, "trust", 0755), 0);
 	cr_assert_eq(file_write(fd, "trust/prod.example.json", text, strlen(text), 0644), 0);
@@ -146,6 +149,7 @@ static void policy_load(const char *text, const void *previous)
 static void start(void)
 {
 	cr_assert_eq(sig_key_new(&host_key), 0);
+	cr_assert_eq(sig_key_new(&neighbour), 0);
 	policy_load(policy, NULL);
 	cr_assert_eq(sign_identities_new(host_key, &host, &identities), 0);
 	caller = (struct cleat_caller){ .owner = { 1, policy_workload_by_id(p, CALLER)->label,
@@ -168,6 +172,7 @@ static void stop(void)
 {
 	sign_identities_free(identities);
 	sig_key_free(host_key);
+	sig_key_free(neighbour);
 	free(image);
 }
 
@@ -351,6 +356,43 @@ Test(sign, identities_are_renewed_at_half_life_with_a_fresh_key)
 	cr_assert_neq(memcmp(&key, &other, sizeof(key)), 0, "and a fresh key");
 	now_s = NOW_S - 86400; /* the clock was set back: what is from the future is useless */
 	cr_assert_eq(identity_seen(first, &key), now_s + 3600);
+}
+
+static bool signed_by(struct sig_key *key)
+{
+	struct jose a = { 0 };
+	enum reason r;
+
+	cr_assert_eq(run(), REASON_OK);
+	cr_assert_eq(jose_parse(got.wit, got.wit_len, &a), REASON_OK);
+	r = sig_verify(key, a.signing_input, a.signing_input_len, a.sig, a.sig_len);
+	jose_drop(&a);
+	return r == REASON_OK;
+}
+
+/* During rotation: the next key signs as soon as this host's own bundle names it for this host; not before, and not as
+ * another host's. The bundle names host_key for this host and neighbour for host b. */
+Test(sign, the_next_key_signs_once_it_is_trusted)
+{
+	owned(sig_key_owned) struct sig_key *fresh = NULL;
+
+	cr_assert_eq(sig_key_new(&fresh), 0);
+	const struct {
+		const char *what;
+		struct sig_key *current, *next, *signs;
+	} rows[] = {
+		{ "no rotation", host_key, NULL, host_key },
+		{ "the next one is in no bundle", host_key, fresh, host_key },
+		{ "the next one is another host's", host_key, neighbour, host_key },
+		{ "the next one is trusted", fresh, host_key, host_key },
+		{ "the next one was withdrawn", fresh, NULL, fresh },
+		{ "finished", host_key, NULL, host_key },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		cr_assert_eq(sign_identities_keys(identities, p, rows[i].current, rows[i].next), 0);
+		cr_expect(signed_by(rows[i].signs), "%s", rows[i].what);
+	}
 }
 
 Test(sign, identities_follow_the_policy)
