@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static int served, got_fd;
 static char got_body[64];
@@ -71,6 +72,59 @@ Test(channel, only_what_the_table_says)
 		cr_assert_eq(channel_serve(pair[1], table, 3, rows[i].phase, &served), -EPIPE);
 		close(pair[1]);
 	}
+}
+
+/* One control message with @count descriptors: more than the table's one, and not too many for its buffer. */
+static void send_fds(int channel, uint32_t type, int count)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(3 * sizeof(int))] = { 0 };
+	struct {
+		uint32_t type;
+		char body[4];
+	} bytes = { type, "" };
+	struct iovec iov = { &bytes, sizeof(bytes) };
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control,
+			      .msg_controllen = CMSG_SPACE((size_t)count * sizeof(int)) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	const int fds[3] = { 0, 0, 0 };
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN((size_t)count * sizeof(int));
+	memcpy(CMSG_DATA(c), fds, (size_t)count * sizeof(int));
+	cr_assert_eq(sendmsg(channel, &msg, 0), sizeof(bytes));
+}
+
+static int open_fds(void)
+{
+	int n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+Test(channel, foreign_descriptors)
+{
+	for (int count = 2; count <= 3; count++)
+		for (int wanted = 0; wanted < 2; wanted++) {
+			int pair[2], before, after;
+
+			cr_assert_eq(channel_pair(pair), 0);
+			before = open_fds();
+			send_fds(pair[0], wanted ? TELL_IMAGE : TELL_DONE, count);
+			int got = channel_serve(pair[1], table, 3,
+						wanted ? PHASE_RUN : PHASE_RELOAD, &served);
+
+			cr_expect_eq(got, -EPROTO, "accepted: twin=channel_fds: %d descriptors: %d",
+				     count, got);
+			after = open_fds();
+			cr_expect_eq(after, before, "%d were left open", after - before);
+			close(pair[0]);
+			close(pair[1]);
+		}
 }
 
 /* What channel_send() itself would never send. */

@@ -2,6 +2,8 @@
 /* What the rooms say to each other. See channel.h. */
 #include "room/channel.h"
 
+#include "base/cleanup.h"
+#include "base/twin.h"
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -46,16 +48,30 @@ int channel_send(int channel, uint32_t type, const void *body, uint32_t len, int
 	return sendmsg(channel, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-/* The one descriptor of a message, or -1. */
-static int fd_of(struct msghdr *msg)
+/* The one descriptor of a message, or -1. Anything else that came along is closed, and false. (The padding behind one
+ * descriptor has room for a second.) */
+static bool fd_of(struct msghdr *msg, int *ret_fd)
 {
 	struct cmsghdr *c = CMSG_FIRSTHDR(msg);
-	int fd = -1;
+	size_t count;
+	int fds[2];
 
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-	    c->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(&fd, CMSG_DATA(c), sizeof(int));
-	return fd;
+	*ret_fd = -1;
+	if (!c)
+		return true;
+	if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+		return false;
+	count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	if (count > 2)
+		return false; /* more than there was room for */
+	memcpy(fds, CMSG_DATA(c), count * sizeof(int));
+	if (count == 1) {
+		*ret_fd = fds[0];
+		return true;
+	}
+	for (size_t i = 0; i < count; i++)
+		close(fds[i]);
+	return false;
 }
 
 int channel_serve(int channel, const struct channel_entry *table, size_t count,
@@ -77,11 +93,12 @@ int channel_serve(int channel, const struct channel_entry *table, size_t count,
 
 	if (n < 0)
 		return errno == EINTR ? 0 : errno == ECONNRESET ? -EPIPE : -errno;
-	owned_fd int fd = fd_of(&msg);
+	owned_fd int fd = -1;
+	bool one_or_none = fd_of(&msg, &fd) || !kept(channel_fds);
 
 	if (n == 0)
 		return -EPIPE;
-	if ((size_t)n < sizeof(m.type) || msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+	if (!one_or_none || (size_t)n < sizeof(m.type) || msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
 		return -EPROTO;
 	for (size_t i = 0; i < count; i++) {
 		const struct channel_entry *e = &table[i];
