@@ -112,3 +112,28 @@ int channel_serve(int channel, const struct channel_entry *table, size_t count,
 	}
 	return -EPROTO;
 }
+
+bool channel_passes(int fd)
+{
+	char byte;
+	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
+	union fd_control control;
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.bytes,
+		.msg_controllen = sizeof(control.bytes),
+	};
+	owned_fd int got = -1;
+	int ends[2];
+
+	if (channel_pair(ends) < 0)
+		return false;
+	bool sent = channel_send(ends[0], 0, NULL, 0, fd) == 0 &&
+		    recvmsg(ends[1], &msg, MSG_CMSG_CLOEXEC) > 0;
+	bool passed = sent && fd_of(&msg, &got) && got >= 0;
+
+	close(ends[0]);
+	close(ends[1]);
+	return passed;
+}

@@ -22,117 +22,6 @@
 #define STOP_LIMIT_S 3
 #define RESCAN_MS    250
 
-/* What `systemctl status` shows; READY=1 ends what RELOADING=1 began. @trouble: "" or what was refused. */
-static void notify_ready(struct kernel_room *k, const char *trouble)
-{
-	char state[768];
-
-	snprintf(state, sizeof(state), "READY=1\nSTATUS=level %s, policy generation %u%s%s",
-		 level_word(kern_level(k->kern)), k->current.p->generation,
-		 *trouble ? "; reload refused: " : "", trouble);
-	notify(state);
-}
-
-/* MONOTONIC_USEC is for Type=notify-reload, systemd 253. */
-static void notify_reloading(void)
-{
-	char state[96];
-
-	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-		 clock_mono_ns() / 1000);
-	notify(state);
-}
-
-/* ---- reload: reader, rooms, kernel side, in this order ---- */
-
-static int image_send(struct kernel_room *k, const struct held_image *image)
-{
-	struct channel_image m = { .generation = image->p->generation };
-	int err = 0;
-
-	k->phase = PHASE_RELOAD;
-	k->waiting = PUBLIC_ROOMS;
-	for (int i = 0; i < PUBLIC_ROOMS && err == 0; i++)
-		err = channel_send(k->rooms[i].channel, ASK_IMAGE, &m, sizeof(m), image->fd);
-	return err;
-}
-
-static void reload_outcome(struct kernel_room *k, const char *error)
-{
-	snprintf(k->reload_error, sizeof(k->reload_error), "%s", error);
-	if (error[0]) {
-		k->reloads_failed++;
-		log_error("reload", "kept=%u error=\"%s\"", k->current.p->generation, error);
-	} else {
-		log_event("reload", "generation=%u", k->current.p->generation);
-	}
-	admin_reloaded(k->admin, k->reload_error);
-	notify_ready(k, k->reload_error);
-}
-
-/* Whoever rotates logs renames the file and reloads. Where a new one cannot be had the old one goes on. */
-static int audit_renew(struct kernel_room *k)
-{
-	owned_fd int fd = -1;
-	int err = place_audit(k->o.audit, &fd);
-
-	if (err < 0) {
-		log_error("audit", "path=\"%s\" error=\"%s\" kept=\"the file before\"", k->o.audit,
-			  strerror(-err));
-		return 0;
-	}
-	for (int i = 0; i < PUBLIC_ROOMS && err == 0; i++)
-		err = channel_send(k->rooms[i].channel, ASK_AUDIT, NULL, 0, fd);
-	close(k->audit);
-	k->audit = take_fd(&fd);
-	return err;
-}
-
-int kernel_room_reload(struct kernel_room *k)
-{
-	char error[512] = "";
-
-	if (k->phase != PHASE_RUN) {
-		k->again = true;
-		return 0;
-	}
-	k->again = false;
-	k->reloads++;
-	notify_reloading();
-	if (audit_renew(k) < 0)
-		return -EPIPE;
-	if (kernel_image_next(k, error, sizeof(error)) < 0) {
-		reload_outcome(k, error);
-		return 0;
-	}
-	if (kernel_keys_send(k, error, sizeof(error)) < 0) {
-		reload_outcome(k, error);
-		return 0;
-	}
-	return image_send(k, &k->newest);
-}
-
-/* Every room has the new image: now the kernel side. Where that fails the rooms go back. */
-static int reload_finish(struct kernel_room *k)
-{
-	char error[512] = "";
-
-	k->phase = PHASE_RUN;
-	if (k->back) {
-		k->back = false;
-	} else if (kern_policy_set(k->kern, k->newest.p, error, sizeof(error)) < 0) {
-		reload_outcome(k, error);
-		k->back = true;
-		return image_send(k, &k->current);
-	} else {
-		image_unmap(k->current.p);
-		close(k->current.fd);
-		k->current = k->newest;
-		reload_outcome(k, "");
-	}
-	return k->again ? kernel_room_reload(k) : 0;
-}
-
 /* ---- what a room may say ---- */
 
 static int on_ready(void *room, const void *body, int *fd)
@@ -154,7 +43,7 @@ static int on_done(void *room, const void *body, int *fd)
 	(void)fd;
 	if (m->generation != p->generation || !k->waiting)
 		return -EPROTO;
-	return --k->waiting ? 0 : reload_finish(k);
+	return --k->waiting ? 0 : kernel_reload_finish(k);
 }
 
 static int on_alive(void *room, const void *body, int *fd)
@@ -388,6 +277,6 @@ int kernel_room_run(struct kernel_room *k)
 	}
 	log_event("ready", "level=%s generation=%u workloads=%u", level_word(kern_level(k->kern)),
 		  k->current.p->generation, k->current.p->workloads.count);
-	notify_ready(k, "");
+	kernel_notify_ready(k, "");
 	return loop_run(k->loop, NULL, NULL);
 }

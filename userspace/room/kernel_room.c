@@ -130,38 +130,6 @@ void kernel_room_free(struct kernel_room *k)
 
 /* ---- policy ---- */
 
-int kernel_image_next(struct kernel_room *k, char *error, size_t error_cap)
-{
-	struct reader_options o = { k->o.config_dir, k->o.state_dir, k->o.format };
-	owned_fd int image = -1;
-	const struct policy_image *p;
-	int err = reader_run(&o, k->newest.fd, &image, error, error_cap);
-
-	if (err < 0)
-		return err;
-	err = image_map(image, &p);
-	if (err == 0) {
-		/* before its labels are used: the next start goes on from here */
-		err = image_keep(k->private, p);
-		if (err ==
-		    0) /* and before its keys are: no bundle goes back, not even after a boot */
-			err = policy_sequences_store(p, k->o.state_dir);
-		if (err < 0)
-			image_unmap(p);
-	}
-	if (err < 0) {
-		snprintf(error, error_cap, "cannot keep the image or the sequences: %s",
-			 strerror(-err));
-		return err;
-	}
-	if (k->newest.p && k->newest.p != k->current.p) {
-		image_unmap(k->newest.p);
-		close(k->newest.fd);
-	}
-	k->newest = (struct held_image){ take_fd(&image), p };
-	return 0;
-}
-
 /* The reader goes on from the image this boot's daemon before us kept: no label is given twice. */
 static int kept_take(struct kernel_room *k)
 {
@@ -238,43 +206,6 @@ static int load_host(const struct kernel_options *o, int *ret_key, struct host_f
 	if (err == 0)
 		err = keys_bootseed(ret->bootseed);
 	return err < 0 ? failed("host-key", err, o->state_dir) : 0;
-}
-
-/* A room is given no file of a file system that may stall (bpf/task.bpf.c), so it gets a copy in memory, which the kernel
- * makes: the key's bytes are never in this process. */
-static int key_send(struct kernel_room *k, uint32_t next, int fd)
-{
-	owned_fd int copy = memfd_create("cleat key", MFD_CLOEXEC);
-	struct channel_key m = { .next = next };
-	off_t at = 0;
-
-	if (copy < 0 || sendfile(copy, fd, &at, KEYS_BYTES_MAX) < 0)
-		return -errno;
-	return channel_send(k->rooms[SIGN].channel, ASK_KEY, &m, sizeof(m), copy);
-}
-
-int kernel_keys_send(struct kernel_room *k, char *error, size_t error_cap)
-{
-	owned_fd int current = -1, next = -1;
-	const char *name = KEYS_HOST_FILE;
-	int err = keys_open(k->o.state_dir, &current);
-
-	if (err == 0) {
-		name = KEYS_NEXT_FILE;
-		err = keys_open_next(k->o.state_dir, &next);
-		err = err == -ENOENT ? 0 : err;
-	}
-	/* before anything is sent: a file that is not right changes nothing */
-	if (err == 0)
-		err = key_send(k, 0, current);
-	if (err == 0)
-		err = next < 0 ? channel_send(k->rooms[SIGN].channel, ASK_NO_NEXT, NULL, 0, -1)
-			       : key_send(k, 1, next);
-	if (err < 0)
-		snprintf(error, error_cap, "%s/%s: %s", k->o.state_dir, name,
-			 err == -EPERM ? "must be root's alone: 0600, one link, no symlink"
-				       : strerror(-err));
-	return err;
 }
 
 int kernel_room_load(struct kernel_room *k)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The kernel room's own state, shared by its two files: start (kernel_room.c) and life (kernel_life.c). */
+/* The kernel room's own state, shared by its files: start (kernel_room.c), life (kernel_life.c), reload (kernel_reload.c). */
 #ifndef CLEAT_ROOM_KERNEL_STATE_H
 #define CLEAT_ROOM_KERNEL_STATE_H
 
@@ -65,6 +65,12 @@ int kernel_keys_send(struct kernel_room *k, char *error, size_t error_cap);
 
 /* Begins a reload, or remembers that one is wanted. Negative: a room does not take the image. */
 int kernel_room_reload(struct kernel_room *k);
+
+/* Every room has the image it was sent: the kernel side follows, or the rooms go back. Negative: the daemon ends. */
+int kernel_reload_finish(struct kernel_room *k);
+
+/* What `systemctl status` shows; READY=1 ends what RELOADING=1 began. @trouble: "" or what was refused. */
+void kernel_notify_ready(struct kernel_room *k, const char *trouble);
 
 /* What a room may say (kernel_life.c). */
 int kernel_room_listen(struct kernel_room *k, int which);

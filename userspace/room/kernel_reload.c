@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a reload brings anew, in this order: the audit file (whoever rotates logs renames it first), the policy image by
+ * the reader, the host's keys, then the kernel side when every room has the image. Where a step fails what was before
+ * goes on, whole, and the log says so.
+ */
+#include "room/kernel_state.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "edge/keys.h"
+#include "edge/policy_yaml.h"
+#include "room/image.h"
+#include "room/place.h"
+#include "room/reader.h"
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+
+/* ---- the policy ---- */
+
+int kernel_image_next(struct kernel_room *k, char *error, size_t error_cap)
+{
+	struct reader_options o = { k->o.config_dir, k->o.state_dir, k->o.format };
+	owned_fd int image = -1;
+	const struct policy_image *p;
+	int err = reader_run(&o, k->newest.fd, &image, error, error_cap);
+
+	if (err < 0)
+		return err;
+	err = image_map(image, &p);
+	if (err == 0) {
+		/* before its labels are used: the next start goes on from here */
+		err = image_keep(k->private, p);
+		if (err ==
+		    0) /* and before its keys are: no bundle goes back, not even after a boot */
+			err = policy_sequences_store(p, k->o.state_dir);
+		if (err < 0)
+			image_unmap(p);
+	}
+	if (err < 0) {
+		snprintf(error, error_cap, "cannot keep the image or the sequences: %s",
+			 strerror(-err));
+		return err;
+	}
+	if (k->newest.p && k->newest.p != k->current.p) {
+		image_unmap(k->newest.p);
+		close(k->newest.fd);
+	}
+	k->newest = (struct held_image){ take_fd(&image), p };
+	return 0;
+}
+
+/* ---- the host's keys ---- */
+
+/* A room is given no file of a file system that may stall (bpf/task.bpf.c), so it gets a copy in memory, which the kernel
+ * makes: the key's bytes are never in this process. */
+static int key_send(struct kernel_room *k, uint32_t next, int fd)
+{
+	owned_fd int copy = memfd_create("cleat key", MFD_CLOEXEC);
+	struct channel_key m = { .next = next };
+	off_t at = 0;
+
+	if (copy < 0 || sendfile(copy, fd, &at, KEYS_BYTES_MAX) < 0)
+		return -errno;
+	return channel_send(k->rooms[SIGN].channel, ASK_KEY, &m, sizeof(m), copy);
+}
+
+int kernel_keys_send(struct kernel_room *k, char *error, size_t error_cap)
+{
+	owned_fd int current = -1, next = -1;
+	const char *name = KEYS_HOST_FILE;
+	int err = keys_open(k->o.state_dir, &current);
+
+	if (err == 0) {
+		name = KEYS_NEXT_FILE;
+		err = keys_open_next(k->o.state_dir, &next);
+		err = err == -ENOENT ? 0 : err;
+	}
+	/* before anything is sent: a file that is not right changes nothing */
+	if (err == 0)
+		err = key_send(k, 0, current);
+	if (err == 0)
+		err = next < 0 ? channel_send(k->rooms[SIGN].channel, ASK_NO_NEXT, NULL, 0, -1)
+			       : key_send(k, 1, next);
+	if (err < 0)
+		snprintf(error, error_cap, "%s/%s: %s", k->o.state_dir, name,
+			 err == -EPERM ? "must be root's alone: 0600, one link, no symlink"
+				       : strerror(-err));
+	return err;
+}
+
+/* ---- what the service manager hears ---- */
+
+void kernel_notify_ready(struct kernel_room *k, const char *trouble)
+{
+	char state[768];
+
+	snprintf(state, sizeof(state), "READY=1\nSTATUS=level %s, policy generation %u%s%s",
+		 level_word(kern_level(k->kern)), k->current.p->generation,
+		 *trouble ? "; reload refused: " : "", trouble);
+	notify(state);
+}
+
+/* MONOTONIC_USEC is for Type=notify-reload, systemd 253. */
+static void notify_reloading(void)
+{
+	char state[96];
+
+	snprintf(state, sizeof(state), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+		 clock_mono_ns() / 1000);
+	notify(state);
+}
+
+/* ---- the reload ---- */
+
+static int image_send(struct kernel_room *k, const struct held_image *image)
+{
+	struct channel_image m = { .generation = image->p->generation };
+	int err = 0;
+
+	k->phase = PHASE_RELOAD;
+	k->waiting = PUBLIC_ROOMS;
+	for (int i = 0; i < PUBLIC_ROOMS && err == 0; i++)
+		err = channel_send(k->rooms[i].channel, ASK_IMAGE, &m, sizeof(m), image->fd);
+	return err;
+}
+
+static void reload_outcome(struct kernel_room *k, const char *error)
+{
+	snprintf(k->reload_error, sizeof(k->reload_error), "%s", error);
+	if (error[0]) {
+		k->reloads_failed++;
+		log_error("reload", "kept=%u error=\"%s\"", k->current.p->generation, error);
+	} else {
+		log_event("reload", "generation=%u", k->current.p->generation);
+	}
+	admin_reloaded(k->admin, k->reload_error);
+	kernel_notify_ready(k, k->reload_error);
+}
+
+/* Whoever rotates logs renames the file and reloads. Where a new one cannot be had the old one goes on. */
+static int audit_renew(struct kernel_room *k)
+{
+	const char *trouble = NULL;
+	owned_fd int fd = -1;
+	struct stat was, is;
+	int err = place_audit(k->o.audit, &fd);
+
+	if (err < 0)
+		trouble = strerror(-err);
+	else if (fstat(k->audit, &was) == 0 && fstat(fd, &is) == 0 && was.st_dev == is.st_dev &&
+		 was.st_ino == is.st_ino)
+		return 0;
+	else if (!channel_passes(fd))
+		trouble = "no room is handed a file of this kind of file system: restart to rotate";
+	if (trouble) {
+		log_error("audit", "path=\"%s\" error=\"%s\" kept=\"the file before\"", k->o.audit,
+			  trouble);
+		return 0;
+	}
+	for (int i = 0; i < PUBLIC_ROOMS && err == 0; i++)
+		err = channel_send(k->rooms[i].channel, ASK_AUDIT, NULL, 0, fd);
+	close(k->audit);
+	k->audit = take_fd(&fd);
+	return err;
+}
+
+int kernel_room_reload(struct kernel_room *k)
+{
+	char error[512] = "";
+
+	if (k->phase != PHASE_RUN) {
+		k->again = true;
+		return 0;
+	}
+	k->again = false;
+	k->reloads++;
+	notify_reloading();
+	if (audit_renew(k) < 0)
+		return -EPIPE;
+	if (kernel_image_next(k, error, sizeof(error)) < 0) {
+		reload_outcome(k, error);
+		return 0;
+	}
+	if (kernel_keys_send(k, error, sizeof(error)) < 0) {
+		reload_outcome(k, error);
+		return 0;
+	}
+	return image_send(k, &k->newest);
+}
+
+/* Every room has the new image: now the kernel side. Where that fails the rooms go back. */
+int kernel_reload_finish(struct kernel_room *k)
+{
+	char error[512] = "";
+
+	k->phase = PHASE_RUN;
+	if (k->back) {
+		k->back = false;
+	} else if (kern_policy_set(k->kern, k->newest.p, error, sizeof(error)) < 0) {
+		reload_outcome(k, error);
+		k->back = true;
+		return image_send(k, &k->current);
+	} else {
+		image_unmap(k->current.p);
+		close(k->current.fd);
+		k->current = k->newest;
+		reload_outcome(k, "");
+	}
+	return k->again ? kernel_room_reload(k) : 0;
+}
