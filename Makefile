@@ -78,7 +78,7 @@ help: ## this list
 # Debian 12 only. Each line says what it is for.
 DEPS_BUILD := build-essential pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev linux-libc-dev \
 	libssl-dev libyaml-dev libjansson-dev
-DEPS_TEST := libcriterion-dev libclang-rt-14-dev clang-format python3 python3-jwcrypto nodejs node-jose openssl \
+DEPS_TEST := libcriterion-dev libclang-rt-14-dev clang-format python3 python3-jwcrypto python3-prometheus-client nodejs node-jose openssl \
 	liburing-dev mandoc strace systemd
 DEPS_DEB  := debhelper lintian fakeroot
 DEPS_VM   := qemu-system-x86 qemu-system-common busybox-static cpio kmod iproute2 tcpdump
@@ -325,6 +325,8 @@ INSTALLED = 755|$(B)/cleatd|$(sbindir)/cleatd 755|$(B)/cleatctl|$(bindir)/cleatc
 	644|$(B)/$(SO)|$(libdir)/$(SO) link|$(SO)|$(libdir)/libcleat.so 644|$(B)/libcleat.a|$(libdir)/libcleat.a \
 	644|userspace/lib/cleat.h|$(includedir)/cleat.h edit|userspace/lib/cleat.pc.in|$(libdir)/pkgconfig/cleat.pc \
 	edit|userspace/systemd/cleatd.service.in|$(unitdir)/cleatd.service \
+	edit|userspace/systemd/cleat-metrics.service.in|$(unitdir)/cleat-metrics.service \
+	644|userspace/systemd/cleat-metrics.timer|$(unitdir)/cleat-metrics.timer \
 	644|userspace/systemd/cleat.sysusers|$(sysusersdir)/cleat.conf \
 	644|userspace/systemd/cleat.tmpfiles|$(tmpfilesdir)/cleat.conf \
 	$(foreach m,$(wildcard userspace/man/*),644|$m|$(mandir)/man$(subst .,,$(suffix $m))/$(notdir $m)) \

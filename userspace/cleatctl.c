@@ -31,6 +31,8 @@ static const struct verb verbs[] = {
 	{ "whois", "--fd N", "what is recorded of an inherited connection and its peer",
 	  verb_whois },
 	{ "status", "", "the daemon: level, policy generation, answers by reason", verb_status },
+	{ "metrics", "[--file PATH]",
+	  "the same numbers for Prometheus, or as a file for its node exporter", verb_metrics },
 	{ "doctor", "[--dir DIR] [--state-dir DIR]",
 	  "what this machine can do for cleatd, and the remedy for what is missing", verb_doctor },
 	{ "reload", "", "read policy, bundles and revocations anew; says the outcome",

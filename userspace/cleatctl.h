@@ -68,6 +68,7 @@ void put_member(const char *name, const char *s);
 const char *endpoint(const uint8_t addr[16], uint16_t port, char ret[64]);
 
 int verb_status(const struct ctl *c, int argc, char **argv);
+int verb_metrics(const struct ctl *c, int argc, char **argv);
 int verb_reload(const struct ctl *c, int argc, char **argv);
 int verb_sockets(const struct ctl *c, int argc, char **argv);
 int verb_explain(const struct ctl *c, int argc, char **argv);

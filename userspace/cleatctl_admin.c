@@ -127,20 +127,25 @@ int verb_reload(const struct ctl *c, int argc, char **argv)
 
 /* ---- status ---- */
 
-static const char *const counted[CLEAT_COUNT_COUNT] = {
-	[CLEAT_COUNT_TAGGED] = "tagged",
-	[CLEAT_COUNT_UNTAGGED] = "untagged",
-	[CLEAT_COUNT_HANDED] = "handed-over",
-	[CLEAT_COUNT_API_REFUSED] = "api-refused",
-	[CLEAT_COUNT_ROOM_REFUSED] = "room-refused",
-	[CLEAT_COUNT_TRACE_REFUSED] = "trace-refused",
-	[CLEAT_COUNT_TASK_LOST] = "task-lost",
-	[CLEAT_COUNT_CGROUP_FULL] = "cgroup-full",
-	[CLEAT_COUNT_EVENT_LOST] = "event-lost",
-	[CLEAT_COUNT_FORGED] = "forged",
-};
+const char *count_word(enum cleat_count which)
+{
+	static const char *const words[CLEAT_COUNT_COUNT] = {
+		[CLEAT_COUNT_TAGGED] = "tagged",
+		[CLEAT_COUNT_UNTAGGED] = "untagged",
+		[CLEAT_COUNT_HANDED] = "handed-over",
+		[CLEAT_COUNT_API_REFUSED] = "api-refused",
+		[CLEAT_COUNT_ROOM_REFUSED] = "room-refused",
+		[CLEAT_COUNT_TRACE_REFUSED] = "trace-refused",
+		[CLEAT_COUNT_TASK_LOST] = "task-lost",
+		[CLEAT_COUNT_CGROUP_FULL] = "cgroup-full",
+		[CLEAT_COUNT_EVENT_LOST] = "event-lost",
+		[CLEAT_COUNT_FORGED] = "forged",
+	};
 
-static const char *const rooms[2] = { "sign", "check" };
+	return words[which];
+}
+
+const char *const admin_rooms[ADMIN_ROOMS] = { "sign", "check" };
 
 static void status_json(const struct cleat_admin_answer_status *s)
 {
@@ -157,10 +162,11 @@ static void status_json(const struct cleat_admin_answer_status *s)
 	put_member("reload_error", s->reload_error);
 	fputs(",\"kernel\":{", stdout);
 	for (unsigned i = 0; i < CLEAT_COUNT_COUNT; i++)
-		printf("%s\"%s\":%" PRIu64, i ? "," : "", counted[i], s->counts[i]);
+		printf("%s\"%s\":%" PRIu64, i ? "," : "", count_word(i), s->counts[i]);
 	fputs("},\"rooms\":{", stdout);
 	for (unsigned r = 0; r < 2; r++) {
-		printf("%s\"%s\":{\"asked\":%" PRIu64, r ? "," : "", rooms[r], s->answers[r].asked);
+		printf("%s\"%s\":{\"asked\":%" PRIu64, r ? "," : "", admin_rooms[r],
+		       s->answers[r].asked);
 		for (unsigned i = 0; i < REASON_COUNT; i++)
 			if (s->answers[r].answered[i])
 				printf(",\"%s\":%" PRIu64, reason_word(i),
@@ -183,7 +189,7 @@ static void status_text(const struct cleat_admin_answer_status *s)
 	printf("reloads      %" PRIu64 ", %" PRIu64 " failed%s%s\n", s->reloads, s->reloads_failed,
 	       s->reload_error[0] ? "; the last: " : "", s->reload_error);
 	for (unsigned r = 0; r < 2; r++) {
-		printf("%-5s room   %" PRIu64 " asked", rooms[r], s->answers[r].asked);
+		printf("%-5s room   %" PRIu64 " asked", admin_rooms[r], s->answers[r].asked);
 		for (unsigned i = 0; i < REASON_COUNT; i++)
 			if (s->answers[r].answered[i])
 				printf(", %" PRIu64 " %s", s->answers[r].answered[i],
@@ -192,7 +198,7 @@ static void status_text(const struct cleat_admin_answer_status *s)
 	}
 	fputs("counted     ", stdout);
 	for (unsigned i = 0; i < CLEAT_COUNT_COUNT; i++)
-		printf(" %" PRIu64 " %s%s", s->counts[i], counted[i],
+		printf(" %" PRIu64 " %s%s", s->counts[i], count_word(i),
 		       i + 1 < CLEAT_COUNT_COUNT ? "," : "\n");
 }
 

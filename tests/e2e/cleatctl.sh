@@ -56,7 +56,7 @@ is 2 'usage: cleatctl' nonsense
 is 2 'usage: cleatctl' policy
 is 0 'usage: cleatctl' --help
 for verb in sign verify whoami whois 'policy check' 'policy print' 'host init' 'host entry' 'trust add' 'trust remove' \
-	'trust list' 'trust check' status reload sockets explain events \
+	'trust list' 'trust check' status metrics reload sockets explain events \
 	'revoke host' 'revoke workload' 'revoke list' 'keys rotate' 'keys list' doctor version; do
 	# shellcheck disable=SC2086
 	is 0 "^usage: cleatctl $verb" $verb --help
@@ -223,6 +223,17 @@ said 'verify refuses it a second time' '^1 \{"ok":false,"reason":"replayed"' "$w
 json 0 'o["ok"] and {c["name"]: c["state"] for c in o["checks"]}["host-key"] == "ok" and {c["name"]: c["what"] for c in o["checks"]}["daemon"] == "cleatd runs at level reduced, generation 1"' doctor --dir "$w/etc" --state-dir "$w/lib"
 is 0 'level reduced' status
 json 0 'o["level"] == "reduced" and o["generation"] == 1 and o["rooms"]["check"]["ok"] == 3 and o["rooms"]["check"]["replayed"] == 1' status
+metrics() { # what, Python condition on m: (name, label values...) -> value
+	"$ctl" metrics --file "$w/metrics.prom" && /usr/bin/python3 - "$w/metrics.prom" "$2" 2>"$w/why" <<'EOF' && ok "$1" || bad "$1" "$(cat "$w/why")"
+import sys
+from prometheus_client.parser import text_string_to_metric_families as parsed
+m = {(s.name, *s.labels.values()): s.value for f in parsed(open(sys.argv[1]).read()) for s in f.samples}
+assert eval(sys.argv[2]), m
+EOF
+}
+metrics 'metrics are what status says, as Prometheus reads it' 'm["cleat_up",] == 1 and m["cleat_armed",] == 1 and m["cleat_level_info", "reduced"] == 1 and m["cleat_policy_generation",] == 1 and m["cleat_answers_total", "check", "ok"] == 3 and m["cleat_answers_total", "check", "replayed"] == 1 and m["cleat_answers_total", "sign", "policy"] >= 0 and 0 <= m["cleat_host_key_age_seconds",] < 3600'
+CLEAT_RUNTIME_DIR=$w/nowhere metrics 'a daemon that does not answer is a number' 'm == {("cleat_up",): 0}'
+is 1 'nowhere/x.prom: No such file' metrics --file "$w/nowhere/x.prom"
 is 0 'generation 2 is in force' reload
 json 0 'o["generation"] == 3' reload
 sed -i 's/^accept:/acept:/' "$w/etc/cleat.yaml"

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * metrics: what status says, in the text form Prometheus reads, on stdout or as a file that is replaced whole (the node
+ * exporter's textfile collector reads such files). A daemon that does not answer is a number as well: cleat_up 0. No
+ * pid, no path, no workload is ever a label.
+ */
+#include "cleatctl_admin.h"
+
+#include "base/cleanup.h"
+#include "base/file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define HOST_KEY "host.key"
+
+static void head(FILE *to, const char *name, const char *type, const char *help)
+{
+	fprintf(to, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void gauge(FILE *to, const char *name, uint64_t value, const char *help)
+{
+	head(to, name, "gauge", help);
+	fprintf(to, "%s %" PRIu64 "\n", name, value);
+}
+
+static void counter(FILE *to, const char *name, uint64_t value, const char *help)
+{
+	head(to, name, "counter", help);
+	fprintf(to, "%s %" PRIu64 "\n", name, value);
+}
+
+/* Every reason from the start: a rate needs the zero before the first refusal. */
+static void answers(FILE *to, const struct cleat_admin_answer_status *s)
+{
+	head(to, "cleat_answers_total", "counter",
+	     "Answers of a public room by reason; ok is an accept.");
+	for (unsigned r = 0; r < ADMIN_ROOMS; r++)
+		for (unsigned i = 0; i < REASON_COUNT; i++)
+			fprintf(to, "cleat_answers_total{room=\"%s\",reason=\"%s\"} %" PRIu64 "\n",
+				admin_rooms[r], reason_word(i), s->answers[r].answered[i]);
+	head(to, "cleat_asked_total", "counter", "Requests of a public room.");
+	for (unsigned r = 0; r < ADMIN_ROOMS; r++)
+		fprintf(to, "cleat_asked_total{room=\"%s\"} %" PRIu64 "\n", admin_rooms[r],
+			s->answers[r].asked);
+}
+
+static void kernel_side(FILE *to, const struct cleat_admin_answer_status *s)
+{
+	bool armed = s->config.epoch && s->config.level != CLEAT_LEVEL_NONE;
+
+	gauge(to, "cleat_armed", armed,
+	      "1: the kernel side is complete and requests can be answered.");
+	head(to, "cleat_level_info", "gauge", "The level in force: full, reduced or none.");
+	fprintf(to, "cleat_level_info{level=\"%s\"} 1\n", level_word(s->config.level));
+	counter(to, "cleat_arming_epoch_total", s->config.epoch,
+		"Times the kernel side was completed or found incomplete.");
+	head(to, "cleat_kernel_total", "counter", "What the kernel side counted, by kind.");
+	for (unsigned i = 0; i < CLEAT_COUNT_COUNT; i++)
+		fprintf(to, "cleat_kernel_total{kind=\"%s\"} %" PRIu64 "\n", count_word(i),
+			s->counts[i]);
+}
+
+/* Its file is replaced by a rotation and by nothing else. */
+static void key_age(FILE *to, const struct cleat_admin_answer_status *s)
+{
+	owned_fd int dir = open(s->state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	time_t now = time(NULL);
+	struct stat st;
+
+	if (dir < 0 || fstatat(dir, HOST_KEY, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	gauge(to, "cleat_host_key_age_seconds",
+	      now > st.st_mtime ? (uint64_t)(now - st.st_mtime) : 0,
+	      "Since the host key was made.");
+}
+
+static void daemon_side(FILE *to, const struct cleat_admin_answer_status *s)
+{
+	head(to, "cleat_info", "gauge", "The daemon's version.");
+	fprintf(to, "cleat_info{version=\"%.31s\"} 1\n", s->version);
+	gauge(to, "cleat_uptime_seconds", (s->now_ns - s->begun_ns) / 1000000000, "Of the daemon.");
+	gauge(to, "cleat_policy_generation", s->head.policy_generation, "The one in force.");
+	gauge(to, "cleat_policy_workloads", s->workloads, "Workloads that policy names.");
+	gauge(to, "cleat_bundle_keys", s->keys, "Host keys that are believed.");
+	gauge(to, "cleat_revoked", s->revoked, "Hosts and workloads that are believed no longer.");
+	counter(to, "cleat_reloads_total", s->reloads, "Reloads that were asked for.");
+	counter(to, "cleat_reloads_failed_total", s->reloads_failed,
+		"Reloads that were refused; the generation before stayed.");
+	gauge(to, "cleat_last_reload_success", !s->reload_error[0],
+	      "0: the last reload was refused.");
+	key_age(to, s);
+}
+
+static void metrics_print(FILE *to, const struct cleat_admin_answer_status *s)
+{
+	gauge(to, "cleat_up", s != NULL, "1: the daemon answers.");
+	if (!s)
+		return;
+	daemon_side(to, s);
+	kernel_side(to, s);
+	answers(to, s);
+}
+
+/* Whoever reads it sees the old file or the new one. */
+static int replace(const struct ctl *c, const char *path, const char *bytes, size_t len)
+{
+	const char *slash = strrchr(path, '/');
+	owned_mem char *dir = strndup(path, slash ? (size_t)(slash - path) + 1 : 0);
+	owned_fd int fd = dir ? open(slash ? dir : ".", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	int err = fd < 0 ? -errno : file_write(fd, slash ? slash + 1 : path, bytes, len, 0644);
+
+	return err < 0 ? fail(c, "%s: %s", path, strerror(-err)) : EXIT_SUCCESS;
+}
+
+int verb_metrics(const struct ctl *c, int argc, char **argv)
+{
+	struct cleat_admin_ask ask = { 0 };
+	struct cleat_admin_answer_status s = { 0 };
+	struct admin_question q = { .type = CLEAT_ADMIN_STATUS,
+				    .ask = &ask.head,
+				    .ask_len = sizeof(ask),
+				    .answer = &s,
+				    .answer_len = sizeof(s) };
+	const char *file = NULL;
+	const struct option_of options[] = { { .name = "--file", .into = &file } };
+	owned_mem char *text = NULL;
+	struct words rest = { 0 };
+	size_t len = 0;
+	int result;
+
+	if (!OPTIONS_TAKE(argc, argv, options, &rest, 0))
+		return EXIT_USAGE;
+	result = admin_ask(c, &q);
+	if (result == -EACCES || result == -EPERM)
+		return admin_refused(c, result, &s.head);
+
+	FILE *to = open_memstream(&text, &len);
+
+	if (!to)
+		return fail(c, "no memory");
+	metrics_print(to, result == 0 ? &s : NULL);
+	if (fclose(to) != 0)
+		return fail(c, "no memory");
+	if (file)
+		return replace(c, file, text, len);
+	fwrite(text, 1, len, stdout);
+	return EXIT_SUCCESS;
+}
