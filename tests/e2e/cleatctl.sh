@@ -48,6 +48,8 @@ json() { # exit code, Python condition on o, arguments...
 	fi
 }
 within() { local d=$mount$cg/$1; shift; (echo $BASHPID >"$d/cgroup.procs" && exec "$@"); }
+# The same with & behind it: $! is the program itself, so that it can be ended.
+aside() { echo $BASHPID >"$mount$cg/$1/cgroup.procs" && shift && exec "$@"; }
 await() { timeout 10 sh -c 'until grep -qE -- "$1" "$2" 2>/dev/null; do sleep 0.05; done' - "$1" "$2"; }
 
 # ---- usage ----
@@ -203,7 +205,7 @@ cat >"$w/service.py" <<-'END'
 	    p = subprocess.run([sys.argv[1], "--json"] + args, input=line, text=True, capture_output=True, pass_fds=[3])
 	    print(p.returncode, p.stdout.strip(), p.stderr.strip(), flush=True)
 END
-within service python3 "$w/service.py" "$ctl" >"$w/service" 2>&1 &
+aside service python3 "$w/service.py" "$ctl" >"$w/service" 2>&1 &
 server=$!
 await '^listening' "$w/service"
 port=$(sed -n 's/^listening //p' "$w/service")
@@ -244,7 +246,7 @@ sed -i 's/^acept:/accept:/' "$w/etc/cleat.yaml"
 is 0 'generation [4-6] is in force' reload
 is 1 'needs level full' sockets
 # shellcheck disable=SC2016
-within caller bash -c 'echo $$ >$0 && exec tail -f /dev/null' "$w/pid" &
+aside caller bash -c 'echo $$ >$0 && exec tail -f /dev/null' "$w/pid" &
 await . "$w/pid"
 asleep=$(cat "$w/pid")
 is 0 'is spiffe://prod.example/caller' explain "$asleep"
@@ -268,7 +270,7 @@ cat >"$w/listen.py" <<-'END'
 	while True:
 	    kept.append(s.accept()[0])
 END
-within service python3 "$w/listen.py" >"$w/listen" 2>&1 &
+aside service python3 "$w/listen.py" >"$w/listen" 2>&1 &
 server=$!
 await '^listening' "$w/listen"
 port=$(sed -n 's/^listening //p' "$w/listen")
