@@ -158,11 +158,15 @@ TEST_json       := edge/json base/bytes
 TEST_sig        := edge/sig base/bytes
 TEST_jose       := edge/jose edge/jose_claims edge/json edge/sig model/assertion model/binding model/spiffe_id model/reason base/bytes
 TEST_keys       := edge/keys edge/sig base/bytes base/file
+TEST_sig_faults := edge/keys edge/sig base/bytes base/file
 TEST_bundle     := edge/bundle edge/bundle_print edge/jose edge/jose_claims edge/json edge/sig model/assertion model/binding model/spiffe_id model/reason base/bytes
 POLICY_COMPILER := $(basename $(patsubst userspace/%,%,$(wildcard userspace/edge/policy_*.c))) edge/bundle edge/jose edge/jose_claims \
 	edge/json edge/sig model/policy model/policy_check model/assertion model/binding model/spiffe_id model/reason \
 	base/arena base/bytes base/file
+TEST_place      := room/place base/file
+TEST_ask        := lib/ask lib/cleat
 TEST_policy_yaml := $(POLICY_COMPILER)
+TEST_policy_again := $(POLICY_COMPILER)
 TEST_audit      := edge/audit base/bytes base/clock model/reason
 TEST_channel    := room/channel
 TEST_watchdog   := room/watchdog room/channel room/loop
@@ -234,9 +238,9 @@ check-attack: $(ATTACK_BIN) ## forged tokens, natively
 	$(Q)tests/lint/run-units $(ATTACK_BIN)
 
 # A twin here is the same objects, but for those that hold the one check.
-check-attack-twins: $(B)/unit/bundle $(B)/unit/verify $(ATTACK_BIN) ## every native twin must be caught with an accept
+check-attack-twins: $(addprefix $(B)/unit/,bundle verify policy policy_yaml place ask) $(ATTACK_BIN) ## every native twin must be caught with an accept
 	$(Q)CC="$(CC)" CFLAGS='$(ALL_CFLAGS)' LDFLAGS='$(ALL_LDFLAGS)' LIBS='$(UNIT_LIBS)' \
-		tests/attack/native/twins $(B) $(CODE_BELOW_ROOM)
+		tests/attack/native/twins $(B) $(CODE_BELOW_ROOM) userspace/room/place.c $(LIBSRC)
 
 # ---- fuzzing: libFuzzer over each parser, the corpus in the tree, ASan and UBSan on ------------------------------
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)

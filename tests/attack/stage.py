@@ -6,6 +6,7 @@ legitimate variant passes, the attack is refused with exactly one audit line tha
 one, descriptors go back to what they were, the legitimate variant passes again. An attack that is accepted raises
 Accepted, which the runner prints as ACCEPTED: that line, not just any failure, is what a broken twin must bring about.
 """
+import base64
 import concurrent.futures
 import contextlib
 import functools
@@ -329,6 +330,7 @@ class Stage:
         self.hosts = {n: Host(n) for n in hosts}
         self.a, self.b, self.c = (self.hosts.get(n) for n in "abc")
         self.actors = []
+        self.seen = []                          # every token that sign() got
         self.port = 7000
         entries = self.each(Host.enrol)
 
@@ -415,7 +417,14 @@ class Stage:
         return "spiffe://%s%s" % (TD, path)
 
     def sign(self, client, name="c", to="/svc"):
-        return client.must("sign %s %s" % (name, self.audience(to)))
+        t = client.must("sign %s %s" % (name, self.audience(to)))
+        self.seen += [t["wit"], t["wpt"]]
+        return t
+
+    @staticmethod
+    def claims(t, which="wpt"):
+        part = t[which].split(".")[1]
+        return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
     def verify(self, service, name, t, expect="client"):
         return service("verify %s %s %s %s" % (name, expect, t["wit"], t["wpt"]))

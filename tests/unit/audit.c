@@ -7,6 +7,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -57,7 +58,7 @@ Test(audit, says_what_and_why)
 }
 
 /* Bytes a stranger may choose; none may end the line or the string early. */
-Test(audit, one_event_is_one_line)
+Test(audit, attack_124_one_event_is_one_line)
 {
 	static const char *const names[] = {
 		"a\nb",	    "\"},{\"room\":\"sign\"", "\x1b[2J", "a\\", "\x7f", "\xff\xfe",
@@ -73,6 +74,34 @@ Test(audit, one_event_is_one_line)
 		for (const char *c = got; *c != '\n'; c++)
 			cr_assert(*c >= ' ' && *c < 0x7f, "row %zu: %s", i, got);
 	}
+}
+
+/* What was said comes out again: every byte a name can have, alone and among others, up to 64 KB. */
+Test(audit, attack_124_lines_parse_again)
+{
+	static const size_t lens[] = { 1, 2, 3, 100, 1000, 65536 };
+	char *name = malloc(65537);
+
+	for (int byte = 1; byte < 256; byte++)
+		for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+			json_error_t error;
+			json_t *parsed, *said;
+
+			memset(name, byte, lens[i]);
+			name[lens[i]] = '\0';
+			audit_begin(&line, "sign", "sign", REASON_POLICY);
+			audit_str(&line, "claimed_audience", name);
+			parsed = json_loads(written(), JSON_REJECT_DUPLICATES, &error);
+			cr_assert_not_null(parsed, "%zu times %02x: %s", lens[i], byte, error.text);
+			cr_assert_str_eq(json_string_value(json_object_get(parsed, "reason")),
+					 "policy");
+			said = json_object_get(parsed, "claimed_audience");
+			cr_assert_eq(!said, json_is_true(json_object_get(parsed, "cut")));
+			if (said && byte < 0x80)
+				cr_assert_str_eq(json_string_value(said), name);
+			json_decref(parsed);
+		}
+	free(name);
 }
 
 Test(audit, too_much_is_cut_at_a_member)

@@ -4,6 +4,7 @@
  * tests/policy/good and the examples of policies/: each compiles, passes policy_check(), and its canonical
  * print parses to the same policy. Then bytes, files, generations, bundles.
  */
+#include "../policy_config.h"
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/file.h"
@@ -20,104 +21,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define BUNDLE "tests/policy/trust/prod.example.json"
-
-/* ---- a configuration directory of the test's own ---- */
-
-struct config {
-	char dir[64];
-	char state[80];
-	char error[1024];
-	void *image;
-	size_t size;
-};
-
-static void put(const struct config *c, const char *name, const void *bytes, size_t len)
-{
-	char path[256];
-
-	snprintf(path, sizeof(path), "%s/%s", c->dir, name);
-	unlink(path);
-	cr_assert_eq(file_write(AT_FDCWD, path, bytes, len, 0600), 0, "%s", path);
-}
-
-static void put_text(const struct config *c, const char *name, const char *text)
-{
-	put(c, name, text, strlen(text));
-}
-
-static void put_copy(const struct config *c, const char *name, const char *from)
-{
-	owned_mem char *bytes = NULL;
-	size_t len;
-
-	cr_assert_eq(file_read(AT_FDCWD, from, 16u << 20, FILE_ANY, &bytes, &len), 0, "%s", from);
-	put(c, name, bytes, len);
-}
-
-static void config_open(struct config *c)
-{
-	char path[96];
-
-	memset(c, 0, sizeof(*c));
-	strcpy(c->dir, "/tmp/cleat-policy-XXXXXX");
-	cr_assert_not_null(mkdtemp(c->dir));
-	snprintf(path, sizeof(path), "%s/trust", c->dir);
-	cr_assert_eq(mkdir(path, 0700), 0);
-	snprintf(path, sizeof(path), "%s/policies.d", c->dir);
-	cr_assert_eq(mkdir(path, 0700), 0);
-	snprintf(c->state, sizeof(c->state), "%s/state", c->dir);
-	cr_assert_eq(sig_open(), 0);
-	put_copy(c, "trust/prod.example.json", BUNDLE);
-}
-
-static void config_close(struct config *c)
-{
-	char command[128];
-
-	snprintf(command, sizeof(command), "rm -rf -- '%s'", c->dir);
-	cr_assert_eq(system(command), 0);
-	free(c->image);
-}
-
-/* Compiles after @previous; the image of @c stays what it was on failure. */
-static int compile_after(struct config *c, const void *previous)
-{
-	const struct policy_source source = { .config_dir = c->dir,
-					      .state_dir = c->state,
-					      .previous = previous };
-	void *image;
-	size_t size;
-	int err = policy_compile(&source, &image, &size, c->error, sizeof(c->error));
-
-	if (err == 0) {
-		if (c->image != previous)
-			free(c->image);
-		c->image = image;
-		c->size = size;
-	}
-	return err;
-}
-
-static int compile(struct config *c)
-{
-	return compile_after(c, NULL);
-}
-
-static int compile_text(struct config *c, const char *text)
-{
-	put_text(c, "cleat.yaml", text);
-	return compile(c);
-}
-
-/* The complaint without the directory it was made in. */
-static const char *complaint(const struct config *c)
-{
-	size_t len = strlen(c->dir);
-
-	return strncmp(c->error, c->dir, len) == 0 ? c->error + len + 1 : c->error;
-}
 
 /* Everything an image says but files and lines. */
 static char *dump(const struct policy_image *p)
@@ -167,13 +70,6 @@ static char *printed(const struct policy_image *p)
 	return text;
 }
 
-static uint32_t label(const struct policy_image *p, const char *id)
-{
-	const struct policy_workload *w = policy_workload_by_id(p, id);
-
-	return w ? w->label : 0;
-}
-
 /* Calls @each with every *.yaml of @dir; returns how many there were. */
 static int each_file(const char *dir, void (*each)(const char *path))
 {
@@ -193,13 +89,6 @@ static int each_file(const char *dir, void (*each)(const char *path))
 	}
 	closedir(d);
 	return n;
-}
-
-/* It must have been refused. In the broken twin of the check that refuses it, it says so in these words. */
-static void refused(int err, const char *twin, const char *what)
-{
-	cr_expect(err != 0, "accepted: twin=%s: %s", twin, what);
-	cr_expect(err == 0 || err == -EBADMSG, "%s: %d", what, err);
 }
 
 /* ---- the files of tests/policy ---- */
@@ -536,58 +425,6 @@ Test(policy_yaml, files_of_others_are_refused)
 	cr_assert_eq(mkfifo(path, 0600), 0);
 	cr_expect_eq(compile(&c), -EBADMSG);
 	cr_expect_not_null(strstr(c.error, "not a regular file"), "%s", c.error);
-	config_close(&c);
-}
-
-/* ---- generations ---- */
-
-Test(policy_yaml, numbers_stay_from_one_generation_to_the_next)
-{
-	const struct policy_image *p;
-	struct config c;
-
-	config_open(&c);
-	cr_assert_eq(compile_text(&c, HEAD "workloads:\n"
-					   "  - { id: /a, match: { cgroup: /a } }\n"
-					   "  - { id: /b, match: { cgroup: /b } }\n"
-					   "  - { id: /c, match: { cgroup: /c } }\n"),
-		     0);
-	cr_expect_eq(label(c.image, "spiffe://prod.example/c"), 3);
-
-	/* b goes, d comes, the order changes */
-	put_text(&c, "cleat.yaml",
-		 HEAD "workloads:\n"
-		      "  - { id: /d, match: { cgroup: /d } }\n"
-		      "  - { id: /c, match: { cgroup: /c } }\n"
-		      "  - { id: /a, match: { cgroup: /a } }\n");
-	p = c.image;
-	c.image = NULL;
-	cr_assert_eq(compile_after(&c, p), 0, "%s", c.error);
-	free((void *)(uintptr_t)p);
-	p = c.image;
-	cr_expect_eq(p->generation, 2);
-	cr_expect_eq(label(p, "spiffe://prod.example/a"), 1);
-	cr_expect_eq(label(p, "spiffe://prod.example/b"), 0);
-	cr_expect_eq(label(p, "spiffe://prod.example/c"), 3);
-	cr_expect_eq(label(p, "spiffe://prod.example/d"), 4);
-	cr_expect_eq(policy_place_of(p, "/c"), 3);
-	cr_expect_eq(policy_place_of(p, "/d"), 4);
-	cr_expect_eq(p->tombstones.count, 1);
-
-	/* b comes back: somebody new; its old number stays dead */
-	put_text(&c, "cleat.yaml",
-		 HEAD "workloads:\n"
-		      "  - { id: /b, match: { cgroup: /b } }\n");
-	c.image = NULL;
-	cr_assert_eq(compile_after(&c, p), 0, "%s", c.error);
-	free((void *)(uintptr_t)p);
-	p = c.image;
-	cr_expect_eq(p->generation, 3);
-	cr_expect_eq(label(p, "spiffe://prod.example/b"), 5);
-	cr_expect_eq(policy_place_of(p, "/b"), 5);
-	cr_expect_eq(p->tombstones.count, 4);
-	cr_expect_eq(p->next_label, 6);
-	cr_expect_eq(policy_check(p, c.size), 0);
 	config_close(&c);
 }
 

@@ -42,6 +42,22 @@ static const char *too_deep(const char *s, size_t len)
 	return NULL;
 }
 
+bool json_is_small(const char *s, size_t len, unsigned values)
+{
+	const char *end = s + len;
+	unsigned seen = 0;
+
+	while (s < end && seen <= values) {
+		char c = *s++;
+
+		if (c == '"')
+			s = string_end(s, end);
+		else if (c == ',' || c == '[' || c == '{')
+			seen++;
+	}
+	return seen <= values;
+}
+
 static struct json_place place_of(const char *s, const char *at)
 {
 	struct json_place place = { .line = 1, .column = 1 };

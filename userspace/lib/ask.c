@@ -2,6 +2,7 @@
 /* One question to the daemon. See ask.h. */
 #include "lib/ask.h"
 
+#include "base/twin.h"
 #include "cleat.h"
 #include "model/request.h"
 #include <errno.h>
@@ -42,7 +43,9 @@ static int check_server(int fd, bool named)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &c, &len) < 0)
 		return -errno;
-	return c.uid == 0 || (named && c.uid == geteuid()) ? 0 : -EACCES;
+	if (kept(server_uid) && c.uid != 0 && !(named && c.uid == geteuid()))
+		return -EACCES;
+	return 0;
 }
 
 static int open_socket(const struct cleat_question *q, int timeout_ms)

@@ -23,6 +23,7 @@ struct check_room {
 	struct verify_cache *cache;
 	struct loop_source sweep; /* a timer on the boot clock */
 	const struct door_call *call;
+	double now_s; /* the one reading of the clock that decides the request in hand */
 	struct verify_verdict verdict; /* of the request in hand */
 };
 
@@ -48,7 +49,7 @@ static enum reason world_consume(void *ctx, const struct connection_facts *on, u
 				 uint64_t seq, double until_s)
 {
 	struct check_room *c = ctx;
-	double left_s = until_s - (double)clock_real_ns() / 1e9;
+	double left_s = until_s - c->now_s;
 	uint64_t until = clock_boot_ns() + (left_s > 0 ? (uint64_t)(left_s * 1e9) : 0);
 
 	return memory_consume(c->memory, c->call->fd, on, role, seq, until);
@@ -70,9 +71,10 @@ static enum reason decide(struct check_room *c, const struct door_call *call)
 {
 	const struct cleat_ask_verify *m = call->ask;
 	const char *wit = (const char *)(m + 1);
+	c->now_s = (double)clock_real_ns() / 1e9;
 	struct verify_world world = {
 		.ctx = c,
-		.now_s = (double)clock_real_ns() / 1e9,
+		.now_s = c->now_s,
 		.clock_unsynchronised = !clock_synchronised(),
 		.host = &c->front.host,
 		.connection = world_connection,

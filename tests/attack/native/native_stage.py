@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stage of the native attacks: one daemon at level reduced, both ends of each connection on this machine, in a cgroup
+and network namespace of their own.
+"""
+import json
+import os
+import subprocess
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import stage  # noqa: E402
+from stage import Wrong, until  # noqa: E402
+
+DIR, PATH = os.environ["CLEAT_TEST_DIR"], os.environ["CLEAT_TEST_PATH"]
+CGROUPS = os.environ["CLEAT_TEST_CGROUPS"]
+PLAYERS = stage.BUILD_MAIN + "/tests-vm/"
+SCALE = float(os.environ.get("ROUNDS", "1"))
+
+POLICY = """\
+version: 1
+trust_domain: test.example
+host: a
+clock: unsynchronised-ok
+workloads:
+  - {{ id: /good, match: {{ cgroup: {path}/good, uid: 1001 }} }}
+  - {{ id: /svc, match: {{ cgroup: {path}/svc }} }}
+call:
+  - {{ from: /good, to: [ /svc ] }}
+accept:
+  - {{ to: /svc, from: [ /good ], level: reduced }}
+"""
+
+
+class Native(stage.Host):
+    """This machine as the only host of the stage."""
+
+    def __init__(self):
+        super().__init__("a")
+        self.here, self.ip, self.ip6 = True, "127.0.0.1", "::1"
+
+    def furnish(self):
+        self.write(DIR + "/etc/cleat.yaml", POLICY.format(path=PATH))
+        entry = self.sh("%s/cleatctl host init --dir %s/var --name a --trust-domain %s --scope /" % (
+            stage.BUILD_MAIN, DIR, stage.TD))
+        self.write(DIR + "/entry.json", entry)
+        self.sh("umask 022; mkdir -p %s/etc/trust %s/run; %s/cleatctl trust add --bundle %s/etc/trust/%s.json "
+                "%s/entry.json" % (DIR, DIR, stage.BUILD_MAIN, DIR, stage.TD, DIR))
+        for c in ("good", "svc"):
+            os.makedirs(CGROUPS + "/" + c, exist_ok=True)
+
+    def start(self, build=None, args=""):
+        self.log = open(DIR + "/log", "wb")
+        self.p = subprocess.Popen([(build or stage.BUILD) + "/cleatd", "run", "--level", "reduced", "--cgroup", CGROUPS,
+                                   "--config-dir", DIR + "/etc", "--state-dir", DIR + "/var", "--runtime-dir",
+                                   DIR + "/run", "--audit", DIR + "/audit.jsonl"], stdin=subprocess.DEVNULL,
+                                  stdout=self.log, stderr=self.log)
+        until(self.ready, "cleatd to be ready", 60)
+
+    def ready(self):
+        text = open(DIR + "/log").read()
+        if self.p.poll() is not None:
+            raise Wrong("cleatd ended: " + text)
+        return " ready " in text
+
+    def stop(self):
+        self.p.terminate()
+        self.p.wait(30)
+        self.log.close()
+
+    def rooms(self):
+        kids = subprocess.run(["pgrep", "-P", str(self.p.pid)], stdout=subprocess.PIPE, text=True).stdout
+        return [self.p.pid] + [int(k) for k in kids.split()]
+
+    def audit(self):
+        with open(DIR + "/audit.jsonl", "rb") as f:
+            f.seek(self.audit_at)
+            out = f.read()
+        self.audit_at += len(out)
+        return [json.loads(l) for l in out.splitlines()]
+
+    def counters(self, room):
+        page = self.sh("od -An -v -t u8 -w8 %s/run/private/counters.%s" % (DIR, room)).split()
+        return dict(zip(stage.reason_words(), map(int, page[1:])))
+
+
+class NativeStage(stage.Stage):
+    def __init__(self):
+        self.a = self.b = Native()
+        self.hosts, self.actors, self.port, self.seen = {"a": self.a}, [], 7000, []
+        self.a.furnish()

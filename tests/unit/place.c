@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where the daemon lives (attacks.md 122 and 123): what is not root's alone is not lived in, what is foreign is not
+ * replaced, and modes are what they must be whatever the umask was. Needs root, to be another user.
+ */
+#include "room/place.h"
+
+#include "base/cleanup.h"
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define OTHER 65534
+
+static char top[] = "/tmp/place-XXXXXX";
+static char run[64];
+
+static void start(void)
+{
+	cr_assert(mkdtemp(top));
+	snprintf(run, sizeof(run), "%s/run", top);
+}
+
+static void stop(void)
+{
+	char command[96];
+
+	snprintf(command, sizeof(command), "rm -rf -- '%s'", top);
+	cr_assert_eq(system(command), 0);
+}
+
+TestSuite(place, .init = start, .fini = stop);
+
+static const char *at(const char *name)
+{
+	static char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+
+	snprintf(path, sizeof(path), "%s%s", run, name);
+	return path;
+}
+
+static int opened(void)
+{
+	owned_fd int dir = -1, private = -1;
+
+	return place_open(run, &dir, &private);
+}
+
+/* Somebody made the place before the daemon came. */
+static void mkdir_of(const char *name, uid_t owner, mode_t mode)
+{
+	cr_assert_eq(mkdir(at(name), 0700), 0);
+	cr_assert_eq(chown(at(name), owner, owner), 0);
+	cr_assert_eq(chmod(at(name), mode), 0);
+}
+
+static void link_to(const char *target, const char *name)
+{
+	cr_assert_eq(symlink(target, at(name)), 0);
+}
+
+static void refused(int err, const char *what)
+{
+	cr_expect(err < 0, "accepted: twin=place_owner: %s", what);
+	cr_expect(err == 0 || err == -EPERM || err == -ENOTDIR || err == -ELOOP, "%s: %d", what,
+		  err);
+}
+
+#define PLACE(name, make)                                                                          \
+	Test(place, attack_122_##name)                                                             \
+	{                                                                                          \
+		if (geteuid() != 0)                                                                \
+			cr_skip("needs root");                                                     \
+		make;                                                                              \
+		refused(opened(), #name);                                                          \
+	}
+PLACE(directory_of_another, mkdir_of("", OTHER, 0755))
+PLACE(directory_others_may_write, mkdir_of("", 0, 0777))
+PLACE(directory_a_group_may_write, mkdir_of("", 0, 0775))
+PLACE(private_part_of_another, (mkdir_of("", 0, 0755), mkdir_of("/private", OTHER, 0700)))
+PLACE(private_part_others_may_read, (mkdir_of("", 0, 0755), mkdir_of("/private", 0, 0755)))
+PLACE(directory_is_a_link, (mkdir_of("2", 0, 0755), link_to("run2", "")))
+PLACE(private_part_is_a_link,
+      (mkdir_of("", 0, 0755), mkdir_of("2", 0, 0700), link_to("../run2", "/private")))
+
+/* ---- the sockets ---- */
+
+static void socket_of(const char *name, uid_t owner)
+{
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+
+	memcpy(sa.sun_path, at(name), sizeof(sa.sun_path));
+	cr_assert_eq(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	cr_assert_eq(chown(at(name), owner, owner), 0);
+	close(fd);
+}
+
+static void file_of(const char *name)
+{
+	int fd = open(at(name), O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+
+	cr_assert(fd >= 0);
+	close(fd);
+}
+
+#define SQUATTER(name, make)                                                                       \
+	Test(place, attack_122_socket_##name)                                                      \
+	{                                                                                          \
+		owned_fd int dir = -1, private = -1, fd = -1;                                      \
+		struct stat before, after;                                                         \
+                                                                                                   \
+		if (geteuid() != 0)                                                                \
+			cr_skip("needs root");                                                     \
+		cr_assert_eq(place_open(run, &dir, &private), 0);                                  \
+		make;                                                                              \
+		cr_assert_eq(lstat(at("/sign.sock"), &before), 0);                                 \
+		int err = place_bind(dir, PLACE_SIGN, &fd);                                        \
+                                                                                                   \
+		cr_expect(err < 0, "accepted: twin=place_foreign: " #name);                        \
+		cr_expect_eq(lstat(at("/sign.sock"), &after), 0, "it was replaced");               \
+		cr_expect_eq(before.st_ino, after.st_ino, "it was replaced");                      \
+	}
+SQUATTER(of_another, socket_of("/sign.sock", OTHER))
+SQUATTER(is_a_file, file_of("/sign.sock"))
+SQUATTER(is_a_directory, mkdir_of("/sign.sock", 0, 0755))
+SQUATTER(is_a_link, (file_of("/x"), link_to("x", "/sign.sock")))
+SQUATTER(is_a_dangling_link, link_to("/nowhere", "/sign.sock"))
+
+static mode_t mode_of(const char *name)
+{
+	struct stat st;
+
+	cr_assert_eq(stat(at(name), &st), 0, "%s", at(name));
+	cr_expect_eq(st.st_uid, geteuid());
+	return st.st_mode & 07777;
+}
+
+/* A stale socket of our own is taken over; whatever the umask was, and whatever an earlier start left. */
+Test(place, attack_123_modes)
+{
+	static const mode_t masks[] = { 0, 022, 077, 0777 };
+
+	for (size_t i = 0; i < sizeof(masks) / sizeof(masks[0]); i++) {
+		owned_fd int dir = -1, private = -1, fd = -1, page = -1;
+
+		umask(masks[i] == 0777 ? 0700 : masks[i]);
+		cr_assert_eq(place_open(run, &dir, &private), 0, "umask %03o", masks[i]);
+		umask(masks[i]);
+		cr_assert_eq(place_bind(dir, PLACE_SIGN, &fd), 0, "umask %03o", masks[i]);
+		cr_assert_eq(place_counters(private, "counters.sign", &page), 0);
+		cr_expect_eq(mode_of(""), 0755, "umask %03o", masks[i]);
+		cr_expect_eq(mode_of("/private"), 0700, "umask %03o", masks[i]);
+		cr_expect_eq(mode_of("/sign.sock"), 0666, "umask %03o", masks[i]);
+		cr_expect_eq(mode_of("/private/counters.sign") & 077, 0, "umask %03o", masks[i]);
+		cr_expect_eq(opened(), -EBUSY, "one daemon a place");
+	}
+	umask(022);
+}
