@@ -62,7 +62,7 @@ LIBRARY  := $(B)/libcleat.so.$(SOVERSION) $(B)/libcleat.a
 HELPERS  := $(TOP)/vmtest/on $(TOP)/vmtest/agent
 
 .PHONY: all deps demo check check-unit check-san check-vectors check-native check-fuzz vmtest vmtest-shell vmtest-twins \
-	bench fuzz lint help clean programs twins
+	bench bench-guest fuzz lint help clean programs twins
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -388,6 +388,11 @@ $(TOP)/e2e/%: tests/e2e/clients/%.c $(TOP)/libcleat.a
 bench: programs ## ratios against a baseline of the same run, natively at level reduced; build/bench.json
 	$(Q)$(MAKE) --no-print-directory $(B)/bench/bench
 	$(Q)BUILD=$(B) tests/bench/run
+
+bench-guest: programs ## what a request costs a room at level full, in instructions, in a guest that counts them
+	$(Q)$(MAKE) --no-print-directory $(B)/bench/bench
+	$(Q)vmtest/run --kernel $(or $(KERNEL),6.12) --hosts 1 --icount --timeout 600 --outdir $(TOP)/vmtest/bench --verbose \
+		tests/bench/guest
 
 $(B)/bench/bench: $(call obj,$(wildcard tests/bench/*.c) $(LIBSRC) $(FLOW) $(EDGE) $(MODEL) $(BASE))
 	$(call say,LINK,$@)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * build/bench/bench --build DIR --scratch DIR --cgroup DIR --cgroup-path PATH --json FILE [PART]
+ * build/bench/bench --build DIR --scratch DIR --cgroup DIR --cgroup-path PATH --json FILE [--level LEVEL] [--icount] [PART]
  * tests/bench/run makes what it needs and removes it again. Exit codes: 0 measured (budgets kept or not), 1, 2 usage.
  */
 #include "bench.h"
@@ -17,6 +17,7 @@ static const struct {
 	{ "requests", part_requests },
 	{ "connect", part_connect },
 	{ "scale", part_scale },
+	{ "cost", part_cost },
 };
 
 static int options_parse(struct bench *b, int argc, char **argv)
@@ -27,17 +28,24 @@ static int options_parse(struct bench *b, int argc, char **argv)
 		{ "cgroup", required_argument, NULL, 'g' },
 		{ "cgroup-path", required_argument, NULL, 'p' },
 		{ "json", required_argument, NULL, 'j' },
+		{ "level", required_argument, NULL, 'l' },
+		{ "icount", no_argument, NULL, 'i' },
 		{ 0 },
 	};
 	int c;
 
-	*b = (struct bench){ 0 };
+	*b = (struct bench){ .level = "reduced" };
 	while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+		if (c == 'i') {
+			b->icount = true;
+			continue;
+		}
 		const char **to = c == 'b'   ? &b->build
 				  : c == 's' ? &b->scratch
 				  : c == 'g' ? &b->cgroup
 				  : c == 'p' ? &b->cgroup_path
 				  : c == 'j' ? &b->json
+				  : c == 'l' ? &b->level
 					     : NULL;
 		if (!to)
 			return -1;
@@ -53,7 +61,7 @@ int main(int argc, char **argv)
 
 	if (options_parse(&b, argc, argv) < 0) {
 		fprintf(stderr,
-			"usage: bench --build DIR --scratch DIR --cgroup DIR --cgroup-path PATH --json FILE [PART]\n");
+			"usage: bench --build DIR --scratch DIR --cgroup DIR --cgroup-path PATH --json FILE [--level LEVEL] [--icount] [PART]\n");
 		return 2;
 	}
 	signal(SIGPIPE, SIG_IGN);

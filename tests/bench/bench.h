@@ -18,6 +18,8 @@ struct bench {
 	const char *cgroup;	 /* a cgroup2 directory of this run's own */
 	const char *cgroup_path; /* the same, as policy names it */
 	const char *json;
+	const char *level; /* of the daemons */
+	bool icount; /* a guest whose processor runs one instruction in a nanosecond: time counts instructions */
 	const char *only; /* a part's name, or NULL: all */
 };
 
@@ -163,6 +165,7 @@ int ask_verify_many(const struct host *h, const struct token *tokens, unsigned n
 void part_requests(const struct bench *b); /* verify, sign, sign one at a time, TLS */
 void part_connect(
 	const struct bench *b); /* connect + accept with and without programs; memory of a socket */
-void part_scale(const struct bench *b); /* workloads, keys, sockets; memory of the daemon */
+void part_scale(const struct bench *b);
+void part_cost(const struct bench *b); /* workloads, keys, sockets; memory of the daemon */
 
 #endif

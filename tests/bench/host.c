@@ -166,7 +166,7 @@ static void daemon_exec(const struct bench *b, const struct host *h)
 	dup2(fd, 1);
 	dup2(fd, 2);
 	execl(program, program, "run", "--config-dir", config, "--state-dir", state,
-	      "--runtime-dir", run, "--audit", audit, "--level", "reduced", "--cgroup", attach,
+	      "--runtime-dir", run, "--audit", audit, "--level", b->level, "--cgroup", attach,
 	      NULL);
 	_exit(127);
 }
