@@ -171,7 +171,7 @@ TEST_audit      := edge/audit base/bytes base/clock model/reason
 TEST_channel    := room/channel
 TEST_watchdog   := room/watchdog room/channel room/loop
 TEST_sign       := flow/sign edge/bundle_print $(POLICY_COMPILER)
-TEST_memory     := room/memory model/window
+TEST_memory     := room/memory model/window model/reason
 TEST_door       := room/door room/loop room/reaper model/reason
 TEST_verify     := flow/verify flow/verify_cache model/window edge/bundle_print $(POLICY_COMPILER)
 UNITS   := $(sort $(basename $(notdir $(wildcard tests/unit/*.c))))
@@ -238,9 +238,9 @@ check-attack: $(ATTACK_BIN) ## forged tokens, natively
 	$(Q)tests/lint/run-units $(ATTACK_BIN)
 
 # A twin here is the same objects, but for those that hold the one check.
-check-attack-twins: $(addprefix $(B)/unit/,bundle verify policy policy_yaml place ask) $(ATTACK_BIN) ## every native twin must be caught with an accept
+check-attack-twins: $(addprefix $(B)/unit/,bundle verify policy policy_yaml place ask memory) $(ATTACK_BIN) ## every native twin must be caught with an accept
 	$(Q)CC="$(CC)" CFLAGS='$(ALL_CFLAGS)' LDFLAGS='$(ALL_LDFLAGS)' LIBS='$(UNIT_LIBS)' \
-		tests/attack/native/twins $(B) $(CODE_BELOW_ROOM) userspace/room/place.c $(LIBSRC)
+		tests/attack/native/twins $(B) $(CODE_BELOW_ROOM) userspace/room/place.c userspace/room/memory.c $(LIBSRC)
 
 # ---- fuzzing: libFuzzer over each parser, the corpus in the tree, ASan and UBSan on ------------------------------
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)
@@ -255,6 +255,7 @@ $(B)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -c $< -o $@
 
+$(B)/fuzz/door: $(patsubst %,$(B)/fuzz/obj/userspace/room/%.o,door loop reaper)
 $(B)/fuzz/%: tests/fuzz/%.c $(patsubst %.c,$(B)/fuzz/obj/%.o,$(CODE_BELOW_ROOM))
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)

@@ -138,7 +138,7 @@ static enum reason cb_put(struct memory *m, const struct cleat_cb_key *key,
 		*before = value;
 		before->until_ns = 0;
 		share = share_with_room(m, value.label);
-		if (!share)
+		if (kept(cb_full) && !share)
 			return REASON_BUSY;
 	} else if (err < 0) {
 		return REASON_BUSY;
@@ -146,7 +146,7 @@ static enum reason cb_put(struct memory *m, const struct cleat_cb_key *key,
 	if (before->cookie == value.cookie && before->generation == value.generation &&
 	    before->until_ns > until)
 		value.until_ns = before->until_ns;
-	if (kern_cb_put(m->cb_map, key, &value) < 0)
+	if (kern_cb_put(m->cb_map, key, &value) < 0 && kept(cb_full))
 		return REASON_BUSY; /* full: it refuses, it never forgets */
 	if (share)
 		(*share)++;
