@@ -115,6 +115,14 @@ int fail(const struct ctl *c, const char *format, ...)
 	return EXIT_FAILURE;
 }
 
+char *line_clean(char *line)
+{
+	for (char *at = line; *at; at++)
+		if (*at < ' ' || *at > '~')
+			*at = '?';
+	return line;
+}
+
 void put_json(const char *s)
 {
 	size_t len = strlen(s), cap = 6 * len + 3;

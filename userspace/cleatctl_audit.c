@@ -199,10 +199,11 @@ static int refusal_print(const struct ctl *c, const struct search *s)
 	if (!c->json) {
 		printf("%s: %s for %s (pid %s, uid %s) was refused: %s: %s\n", time.s, ask.s,
 		       who.s[0] ? who.s : "no workload", pid.s, uid.s, word.s, why.s);
+		/* the rest may be in the words of who was refused */
 		if (detail.s[0] && strcmp(detail.s, why.s) != 0)
-			printf("  in detail  %s\n", detail.s);
+			printf("  in detail  %s\n", line_clean(detail.s));
 		if (rule[0])
-			printf("  policy     %s\n", rule);
+			printf("  policy     %s\n", line_clean(rule));
 		if (ways[reason])
 			printf("  way out    %s\n", ways[reason]);
 		return EXIT_SUCCESS;

@@ -125,7 +125,7 @@ static int explained_print(const struct ctl *c, const struct explained *x)
 		rule_at(x, x->workload, at, sizeof(at));
 	if (!c->json) {
 		printf("pid %u is %s\n  because  %s\n  kernel   %s\n", x->pid,
-		       x->workload ? id : "no workload", why, record_say(x));
+		       x->workload ? id : "no workload", line_clean(why), record_say(x));
 		return EXIT_SUCCESS;
 	}
 	printf("{\"ok\":true,\"pid\":%u,\"uid\":%u,\"gid\":%u,\"generation\":%u,\"label\":%u",

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * metrics: what status says, in the text form Prometheus reads, on stdout or as a file that is replaced whole (the node
- * exporter's textfile collector reads such files). A daemon that does not answer is a number as well: cleat_up 0. No
+ * exporter's textfile collector reads such files; its group is this process's, since the reasons told apart are not for
+ * everybody). A daemon that does not answer is a number as well: cleat_up 0. No
  * pid, no path, no workload is ever a label.
  */
 #include "cleatctl_admin.h"
@@ -112,7 +113,7 @@ static int replace(const struct ctl *c, const char *path, const char *bytes, siz
 	const char *slash = strrchr(path, '/');
 	owned_mem char *dir = strndup(path, slash ? (size_t)(slash - path) + 1 : 0);
 	owned_fd int fd = dir ? open(slash ? dir : ".", O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-	int err = fd < 0 ? -errno : file_write(fd, slash ? slash + 1 : path, bytes, len, 0644);
+	int err = fd < 0 ? -errno : file_write(fd, slash ? slash + 1 : path, bytes, len, 0640);
 
 	return err < 0 ? fail(c, "%s: %s", path, strerror(-err)) : EXIT_SUCCESS;
 }

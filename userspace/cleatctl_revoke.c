@@ -28,8 +28,9 @@ struct revoking {
 	char id[SPIFFE_ID_MAX + 1];
 };
 
-/* The running daemon's own directory, unless one is named. */
-static void daemon_find(const struct ctl *c, struct revoking *r)
+/* The running daemon's own directory, unless one is named. One that does not answer, but is there, still believes: that is
+ * no success. */
+static int daemon_find(const struct ctl *c, struct revoking *r)
 {
 	struct cleat_admin_ask ask = { 0 };
 	struct admin_question q = { .type = CLEAT_ADMIN_STATUS,
@@ -38,9 +39,14 @@ static void daemon_find(const struct ctl *c, struct revoking *r)
 				    .answer = &r->status,
 				    .answer_len = sizeof(r->status) };
 
-	r->daemon = admin_ask(c, &q) == 0;
+	int result = admin_ask(c, &q);
+
+	if (result != 0 && result != -ENOENT && result != -ECONNREFUSED)
+		return admin_refused(c, result, &r->status.head);
+	r->daemon = result == 0;
 	if (!r->state_dir)
 		r->state_dir = r->daemon ? r->status.state_dir : DEFAULT_STATE;
+	return EXIT_SUCCESS;
 }
 
 /* "b", "/payments" or a whole id. Short ones are of the trust domain of the policy in force. */
@@ -177,8 +183,9 @@ static int id_revoke(const struct ctl *c, int argc, char **argv, bool host)
 		return EXIT_USAGE;
 	if (rest.count != 1)
 		return complain(EXIT_USAGE, "revoke needs one %s", host ? "host" : "workload");
-	daemon_find(c, &r);
-	code = id_take(c, &r, rest.at[0]);
+	code = daemon_find(c, &r);
+	if (code == EXIT_SUCCESS)
+		code = id_take(c, &r, rest.at[0]);
 	if (code != EXIT_SUCCESS)
 		return code;
 	err = list_change(&r, &changed);
@@ -211,7 +218,8 @@ int verb_revoke_list(const struct ctl *c, int argc, char **argv)
 
 	if (!OPTIONS_TAKE(argc, argv, options, &rest, 0))
 		return EXIT_USAGE;
-	daemon_find(c, &r);
+	if (daemon_find(c, &r) != EXIT_SUCCESS)
+		return EXIT_FAILURE;
 	dir = open(r.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	err = dir < 0 ? -errno : list_read(dir, &list, &len);
 	if (err < 0)

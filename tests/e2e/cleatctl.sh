@@ -305,6 +305,22 @@ sed -i /nonsense/d "$w/lib/revoked"
 is 0 'in force as generation' revoke workload --undo /caller
 is 0 'in force as generation' revoke workload --undo /service
 
+# ---- what does not answer, is no key, or is no text ----
+kill -STOP "$daemon"
+is 1 'gave no answer' revoke workload /caller
+kill -CONT "$daemon"
+! grep -q caller "$w/lib/revoked" && ok 'and nothing is revoked' || bad 'nothing is revoked' "$(cat "$w/lib/revoked")"
+(umask 077 && echo nonsense >"$w/lib/host.key.next")
+is 1 'holds no P-256 private key' reload
+sign 'the key before signs on' '^ey'
+rm "$w/lib/host.key.next"
+is 0 'in force' reload
+# shellcheck disable=SC2016
+within caller bash -c 'exec 3<>/dev/tcp/127.0.0.1/$1; $0 sign --fd 3 --audience "$2"' "$ctl" "$port" $'spiffe://prod.example/\e[31m\nred' >/dev/null 2>&1
+"$ctl" events >"$w/events" && "$ctl" explain >>"$w/events"
+said 'a stranger names an audience' 'u001b.31m.u000ared' "$w/events"
+! grep -qP '[^\x0a\x20-\x7e]' "$w/events" && ! grep -q '^red' "$w/events" && ok "and root's terminal does not obey it" || bad "root's terminal" "$(cat -v "$w/events")"
+
 # ---- rotation: the old key signs until the next one is trusted here, and no signature fails meanwhile ----
 # shellcheck disable=SC2016
 within caller bash -c 'exec 3<>/dev/tcp/127.0.0.1/$1; until [ -e "$2.stop" ]; do

@@ -156,6 +156,15 @@ int audit_read(const char *path, size_t last, bool follow, audit_each each, void
 
 /* ---- a line ---- */
 
+/* Needs no quotes, and does nothing to a terminal: what asked wrote some of these bytes. */
+static bool is_word(const char *s)
+{
+	for (const char *at = s; *at; at++)
+		if (*at <= ' ' || *at > '~' || *at == '"' || *at == '\\')
+			return false;
+	return *s != '\0';
+}
+
 static void value_print(struct text *t, const json_t *v)
 {
 	const char *s = json_string_value(v);
@@ -164,7 +173,7 @@ static void value_print(struct text *t, const json_t *v)
 		text_printf(t, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
 	else if (json_is_boolean(v))
 		text_puts(t, json_is_true(v) ? "true" : "false");
-	else if (s && s[0] && !strpbrk(s, " \"\\"))
+	else if (s && is_word(s))
 		text_puts(t, s);
 	else
 		text_json(t, s ? s : "", s ? strlen(s) : 0);

@@ -31,6 +31,7 @@ struct kern {
 	unsigned link_count;
 	uint32_t level;
 	char cgroup[4096];
+	unsigned events_left; /* of the kern_events_read() under way */
 	void (*each)(void *ctx,
 		     const struct cleat_event *e); /* of the kern_events_read() under way */
 	void *each_ctx;
@@ -161,13 +162,16 @@ static int map_fd(const struct kern *k, const char *name)
 	return bpf_object__find_map_fd_by_name(k->object, name);
 }
 
+/* Whoever makes events faster than they are written must not keep the loop from its other sources. */
+#define EVENTS_AT_ONCE 64
+
 static int each_event(void *ctx, void *at, size_t size)
 {
 	struct kern *k = ctx;
 
 	if (size >= sizeof(struct cleat_event) && k->each)
 		k->each(k->each_ctx, at);
-	return 0;
+	return --k->events_left ? 0 : -EAGAIN; /* the rest when the loop comes round again */
 }
 
 int kern_open(const struct kern_options *options, struct kern **ret, char *error, size_t error_cap)
@@ -352,9 +356,10 @@ int kern_events_read(struct kern *k, void (*each)(void *ctx, const struct cleat_
 
 	k->each = each;
 	k->each_ctx = ctx;
+	k->events_left = EVENTS_AT_ONCE;
 	n = ring_buffer__consume(k->events);
 	k->each = NULL;
-	return n < 0 ? n : 0;
+	return n < 0 && n != -EAGAIN ? n : 0;
 }
 
 int kern_config(struct kern *k, struct cleat_config *ret)

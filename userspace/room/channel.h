@@ -18,7 +18,7 @@ enum channel_type {
 	ASK_IMAGE,     /* kernel room -> room: struct channel_image, with the sealed image */
 	ASK_STOP,      /* kernel room -> room */
 	TELL_READY,    /* room -> kernel room: everything is read and open */
-	TELL_DONE,     /* room -> kernel room: struct channel_image: this generation is in use */
+	TELL_DONE,     /* room -> kernel room: struct channel_done: this generation is in use */
 	TELL_IMAGE,    /* reader -> kernel room: struct channel_image, with the sealed image */
 	TELL_ERROR,    /* reader -> kernel room: struct channel_error */
 	ASK_KEY,       /* kernel room -> sign room: struct channel_key, with the key's descriptor */
@@ -37,6 +37,11 @@ _Static_assert(sizeof(struct channel_start) == 40, "channel_start has no padding
 
 struct channel_image {
 	uint32_t generation;
+};
+
+struct channel_done {
+	uint32_t generation;
+	uint32_t key_kept; /* 1: a key handed over before was none, and the one before it stays */
 };
 
 /* A host key's file, before the image under which it counts. */

@@ -55,7 +55,10 @@ static int on_image(void *room, const void *body, int *fd)
 	f->image = p;
 	f->renew(f->room);
 	image_unmap(before);
-	return channel_send(ROOM_FD_CHANNEL, TELL_DONE, m, sizeof(*m), -1);
+	struct channel_done done = { .generation = m->generation, .key_kept = f->key_kept };
+
+	f->key_kept = false;
+	return channel_send(ROOM_FD_CHANNEL, TELL_DONE, &done, sizeof(done), -1);
 }
 
 static int on_key(void *room, const void *body, int *fd)
@@ -63,7 +66,11 @@ static int on_key(void *room, const void *body, int *fd)
 	const struct channel_key *m = body;
 	struct front *f = room;
 
-	return f->key && m->next <= 1 ? f->key(f->room, m->next, *fd) : -EPROTO;
+	int kept_before = f->key && m->next <= 1 ? f->key(f->room, m->next, *fd) : -EPROTO;
+
+	if (kept_before > 0)
+		f->key_kept = true;
+	return kept_before < 0 ? kept_before : 0;
 }
 
 static int on_no_next(void *room, const void *body, int *fd)

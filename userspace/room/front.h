@@ -23,8 +23,9 @@ struct front {
 	struct door_room door;	   /* entries; the rest is filled here */
 	int (*start)(void *room);  /* host facts are known, no client yet */
 	void (*renew)(void *room); /* another image is in use */
-	/* Sign room: a host key, -1: there is no next one. NULL: the room has none. */
+	/* Sign room: a host key, -1: there is no next one; 1: it is no key, the one before stays. NULL: the room has none. */
 	int (*key)(void *room, bool next, int fd);
+	bool key_kept; /* the kernel room is told with the next image */
 
 	/* of front.c */
 	enum channel_phase phase;

@@ -36,13 +36,14 @@ static int on_ready(void *room, const void *body, int *fd)
 
 static int on_done(void *room, const void *body, int *fd)
 {
-	const struct channel_image *m = body;
+	const struct channel_done *m = body;
 	struct kernel_room *k = room;
 	const struct policy_image *p = k->back ? k->current.p : k->newest.p;
 
 	(void)fd;
 	if (m->generation != p->generation || !k->waiting)
 		return -EPROTO;
+	k->key_kept = k->key_kept || m->key_kept;
 	return --k->waiting ? 0 : kernel_reload_finish(k);
 }
 
@@ -57,7 +58,7 @@ static int on_alive(void *room, const void *body, int *fd)
 
 static const struct channel_entry tells[] = {
 	{ TELL_READY, 0, DURING(START), false, on_ready },
-	{ TELL_DONE, sizeof(struct channel_image), DURING(RELOAD), false, on_done },
+	{ TELL_DONE, sizeof(struct channel_done), DURING(RELOAD), false, on_done },
 	{ TELL_ALIVE, 0, DURING(RUN) | DURING(RELOAD), false, on_alive },
 };
 

@@ -25,7 +25,8 @@
 
 int kernel_image_next(struct kernel_room *k, char *error, size_t error_cap)
 {
-	struct reader_options o = { k->o.config_dir, k->o.state_dir, k->o.format };
+	struct reader_options o = { k->o.config_dir, k->o.state_dir, k->o.format,
+				    k->phase == PHASE_RUN ? READER_RELOAD_MS : READER_START_MS };
 	owned_fd int image = -1;
 	const struct policy_image *p;
 	int err = reader_run(&o, k->newest.fd, &image, error, error_cap);
@@ -210,7 +211,14 @@ int kernel_reload_finish(struct kernel_room *k)
 		image_unmap(k->current.p);
 		close(k->current.fd);
 		k->current = k->newest;
-		reload_outcome(k, "");
+		if (k->key_kept)
+			snprintf(
+				error, sizeof(error),
+				"%s/" KEYS_HOST_FILE " or " KEYS_NEXT_FILE
+				" holds no P-256 private key: policy is in force, the key before signs on",
+				k->o.state_dir);
+		k->key_kept = false;
+		reload_outcome(k, error);
 	}
 	return k->again ? kernel_room_reload(k) : 0;
 }

@@ -217,7 +217,7 @@ int kernel_room_load(struct kernel_room *k)
 
 int kernel_room_check(const struct kernel_options *o)
 {
-	struct reader_options ro = { o->config_dir, o->state_dir, o->format };
+	struct reader_options ro = { o->config_dir, o->state_dir, o->format, READER_START_MS };
 	owned(kern_owned) struct kern *kern = NULL;
 	owned_fd int image = -1, key = -1;
 	struct host_facts host;

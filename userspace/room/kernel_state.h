@@ -48,7 +48,8 @@ struct kernel_room {
 	enum channel_phase phase;
 	unsigned waiting; /* rooms that have not said READY, DONE yet */
 	bool back;	  /* this reload takes the rooms back to current */
-	bool again;	  /* another SIGHUP came meanwhile */
+	bool key_kept; /* the sign room was given a file that is no key, and stays with the key before */
+	bool again; /* another SIGHUP came meanwhile */
 	bool stopping;
 	struct admin *admin;
 	uint64_t reloads; /* begun, the first reading not counted */

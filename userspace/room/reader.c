@@ -97,7 +97,7 @@ int reader_run(const struct reader_options *o, int previous, int *ret_image, cha
 		return err;
 	}
 	struct pollfd p = { .fd = child.channel, .events = POLLIN };
-	int n = poll(&p, 1, READER_LIMIT_MS);
+	int n = poll(&p, 1, o->limit_ms);
 
 	err = n > 0 ? channel_serve(child.channel, answers, 2, PHASE_START, &a) : -ETIMEDOUT;
 	if (err < 0) {

@@ -14,9 +14,11 @@ struct reader_options {
 	const char *config_dir;
 	const char *state_dir;
 	enum log_format format;
+	int limit_ms; /* kernel room's side: how long it waits, and everything of its loop with it */
 };
 
-#define READER_LIMIT_MS 30000
+#define READER_START_MS	 30000
+#define READER_RELOAD_MS 5000 /* less than the service manager's patience with us (WatchdogSec) */
 
 /* Kernel room's side. @previous: the image of the generation before as a descriptor, or -1. On failure @error
  * has one line "file:line:column: ..." and everything stays as it was. */

@@ -168,7 +168,7 @@ static int on_key(void *room, bool next, int fd)
 	if (err < 0) { /* the one before stays: a file that is no key must not end the service */
 		log_error("host-key", "which=%s kept=1 error=\"%s\"", next ? "next" : "current",
 			  strerror(-err));
-		return 0;
+		return 1;
 	}
 	sig_key_free(*at);
 	*at = key;
