@@ -174,32 +174,7 @@ def status(run, uid, want, ip, port):
     return {"compared": compared}
 
 
-# ---- 116: descriptors that hold each other ----
-
-def cycles(run, uid, want, count):
-    """API connections passed over themselves, and sockets that are queued in each other."""
-    for i in range(int(count)):
-        door = Door(run, "check")
-        a, b = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        for to, what in ((a, b), (b, a), (a, door.s)):
-            socket.send_fds(to, [b"x"], [what.fileno()])
-        for s in (door.s, a, b):
-            word = door.ask(head(WHOIS), [s.fileno()])[0]
-            if word == "ok":
-                raise Accepted("round %d" % i)
-        try:
-            door.s.send(b"x", socket.MSG_OOB)
-            raise Wrong("MSG_OOB was taken")
-        except OSError:
-            pass
-        if i % 2:                               # gone with a message that nobody reads any more
-            door.send(head(WHOIS), [door.s.fileno()])
-        for s in (door.s, a, b):
-            s.close()
-    return {"rounds": int(count)}
-
-
-MODES = {f.__name__: f for f in (mixup, fuzz, status, cycles)}
+MODES = {f.__name__: f for f in (mixup, fuzz, status)}
 
 
 def main():

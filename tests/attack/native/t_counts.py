@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Attacks that are counted in thousands (attacks.md 24 and 110)."""
 from native_stage import PLAYERS, SCALE
-from stage import Accepted, Wrong, until
+from stage import Accepted, Wrong
 
 
 def at_once(s):
@@ -46,7 +46,7 @@ def fd_count(s):
         done += n
         if r["malformed"] + r["other"] + r["unsent"] != n:
             raise Wrong(str(r))
-        until(lambda: s.b.fds() == fds, "descriptors to go back after %d rounds" % done, 5)
+        s.b.fds_back(fds)
     after = s.b.counters("check")
     if after["ok"] != before["ok"]:
         raise Accepted("%d of them" % (after["ok"] - before["ok"]))

@@ -2,6 +2,7 @@
 """The daemon's life (attacks.md 127, 156, 166): killed while it signs, stormed with signals, and what its files then say."""
 import os
 import signal
+import subprocess
 import threading
 
 from native_stage import DIR
@@ -115,16 +116,15 @@ def silent(s):
     for i, token in enumerate(s.seen):
         for part, text in zip(("header", "claims", "signature"), token.split(".")):
             secrets["token %d, %s" % (i, part)] = text[-40:]
-    looked = 0
-    for name in names:
-        if not os.path.isfile(name):
-            continue
-        with open(name, "rb") as f:
-            text = f.read().decode("latin-1")
-        looked += len(text)
-        for what, secret in secrets.items():
-            if secret in text:
-                raise Accepted("%s is in %s" % (what, name))
+    names = [name for name in names if os.path.isfile(name)]
+    looked = sum(os.path.getsize(name) for name in names)
+    # thousands of strings in hundreds of megabytes: grep reads the files once for all of them
+    found = subprocess.run(["grep", "-aFof", "-"] + names, input="\n".join(secrets.values()), capture_output=True, text=True)
+    if found.returncode == 0:
+        where = found.stdout.splitlines()[0]
+        raise Accepted("%s: %s" % (where, [what for what, s in secrets.items() if where.endswith(s)]))
+    if found.returncode != 1:
+        raise Wrong(found.stderr)
     if looked < 10000:
         raise Wrong("only %d bytes were written" % looked)
     s.accepted(good, svc)
