@@ -85,7 +85,7 @@ int admin_policy(const struct ctl *c, void **ret)
 	return EXIT_SUCCESS;
 }
 
-int admin_status(const struct ctl *c, struct cleat_admin_answer_status *ret)
+int admin_status_ask(const struct ctl *c, struct cleat_admin_answer_status *ret)
 {
 	struct cleat_admin_ask ask = { 0 };
 	struct admin_question q = { .type = CLEAT_ADMIN_STATUS,
@@ -93,7 +93,13 @@ int admin_status(const struct ctl *c, struct cleat_admin_answer_status *ret)
 				    .ask_len = sizeof(ask),
 				    .answer = ret,
 				    .answer_len = sizeof(*ret) };
-	int result = admin_ask(c, &q);
+
+	return admin_ask(c, &q);
+}
+
+int admin_status(const struct ctl *c, struct cleat_admin_answer_status *ret)
+{
+	int result = admin_status_ask(c, ret);
 
 	return result == 0 ? EXIT_SUCCESS : admin_refused(c, result, &ret->head);
 }

@@ -26,6 +26,8 @@ int admin_refused(const struct ctl *c, int result, const struct cleat_answer_hea
 
 /* The policy in force; *ret for free(). */
 int admin_policy(const struct ctl *c, void **ret);
+/* 0, a reason > 0, or -errno; nothing is said. */
+int admin_status_ask(const struct ctl *c, struct cleat_admin_answer_status *ret);
 int admin_status(const struct ctl *c, struct cleat_admin_answer_status *ret);
 /* Reads everything anew and waits for the outcome. */
 int admin_reload(const struct ctl *c, uint32_t *ret_generation);

@@ -20,16 +20,9 @@
 static const char *audit_file(const struct ctl *c, const char *named,
 			      struct cleat_admin_answer_status *room)
 {
-	struct cleat_admin_ask ask = { 0 };
-	struct admin_question q = { .type = CLEAT_ADMIN_STATUS,
-				    .ask = &ask.head,
-				    .ask_len = sizeof(ask),
-				    .answer = room,
-				    .answer_len = sizeof(*room) };
-
 	if (named)
 		return named;
-	return admin_ask(c, &q) == 0 && room->audit[0] ? room->audit : DEFAULT_AUDIT;
+	return admin_status_ask(c, room) == 0 && room->audit[0] ? room->audit : DEFAULT_AUDIT;
 }
 
 static int cannot_read(const struct ctl *c, const char *path, int err)

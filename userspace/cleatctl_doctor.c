@@ -213,13 +213,7 @@ static struct finding look_policy(const struct patient *p)
 static struct finding look_daemon(const struct patient *p)
 {
 	struct cleat_admin_answer_status s = { 0 };
-	struct cleat_admin_ask ask = { 0 };
-	struct admin_question q = { .type = CLEAT_ADMIN_STATUS,
-				    .ask = &ask.head,
-				    .ask_len = sizeof(ask),
-				    .answer = &s,
-				    .answer_len = sizeof(s) };
-	int result = admin_ask(p->c, &q);
+	int result = admin_status_ask(p->c, &s);
 
 	if (result != 0)
 		return found(

@@ -20,14 +20,8 @@
 static void image_look(const struct ctl *c, void **ret)
 {
 	struct cleat_admin_answer_status s = { 0 };
-	struct cleat_admin_ask ask = { 0 };
-	struct admin_question q = { .type = CLEAT_ADMIN_STATUS,
-				    .ask = &ask.head,
-				    .ask_len = sizeof(ask),
-				    .answer = &s,
-				    .answer_len = sizeof(s) };
 
-	if (admin_ask(c, &q) == 0)
+	if (admin_status_ask(c, &s) == 0)
 		admin_policy(c, ret);
 }
 

@@ -9,14 +9,13 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "edge/keys.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
-
-#define HOST_KEY "host.key"
 
 static void head(FILE *to, const char *name, const char *type, const char *help)
 {
@@ -73,7 +72,7 @@ static void key_age(FILE *to, const struct cleat_admin_answer_status *s)
 	time_t now = time(NULL);
 	struct stat st;
 
-	if (dir < 0 || fstatat(dir, HOST_KEY, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (dir < 0 || fstatat(dir, KEYS_HOST_FILE, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
 	gauge(to, "cleat_host_key_age_seconds",
 	      now > st.st_mtime ? (uint64_t)(now - st.st_mtime) : 0,
@@ -120,13 +119,7 @@ static int replace(const struct ctl *c, const char *path, const char *bytes, siz
 
 int verb_metrics(const struct ctl *c, int argc, char **argv)
 {
-	struct cleat_admin_ask ask = { 0 };
 	struct cleat_admin_answer_status s = { 0 };
-	struct admin_question q = { .type = CLEAT_ADMIN_STATUS,
-				    .ask = &ask.head,
-				    .ask_len = sizeof(ask),
-				    .answer = &s,
-				    .answer_len = sizeof(s) };
 	const char *file = NULL;
 	const struct option_of options[] = { { .name = "--file", .into = &file } };
 	owned_mem char *text = NULL;
@@ -136,7 +129,7 @@ int verb_metrics(const struct ctl *c, int argc, char **argv)
 
 	if (!OPTIONS_TAKE(argc, argv, options, &rest, 0))
 		return EXIT_USAGE;
-	result = admin_ask(c, &q);
+	result = admin_status_ask(c, &s);
 	if (result == -EACCES || result == -EPERM)
 		return admin_refused(c, result, &s.head);
 

@@ -32,14 +32,8 @@ struct revoking {
  * no success. */
 static int daemon_find(const struct ctl *c, struct revoking *r)
 {
-	struct cleat_admin_ask ask = { 0 };
-	struct admin_question q = { .type = CLEAT_ADMIN_STATUS,
-				    .ask = &ask.head,
-				    .ask_len = sizeof(ask),
-				    .answer = &r->status,
-				    .answer_len = sizeof(r->status) };
 
-	int result = admin_ask(c, &q);
+	int result = admin_status_ask(c, &r->status);
 
 	if (result != 0 && result != -ENOENT && result != -ECONNREFUSED)
 		return admin_refused(c, result, &r->status.head);
