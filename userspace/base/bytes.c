@@ -134,46 +134,61 @@ void text_hex(struct text *t, const void *bytes, size_t len)
 		text_put(t, (char[]){ hex[in[i] >> 4], hex[in[i] & 15] }, 2);
 }
 
-/* One base64url digit's value, or 0xff. */
-static uint8_t b64url_digit(char c)
+/* A base64url digit's value and one more, 0 for what is none. */
+#define DIGIT(c, v) [c] = (v) + 1
+#define DIGITS(c, v)                                                                               \
+	DIGIT(c, v), DIGIT((c) + 1, (v) + 1), DIGIT((c) + 2, (v) + 2), DIGIT((c) + 3, (v) + 3)
+static const uint8_t b64url_value[256] = {
+	DIGITS('A', 0),	 DIGITS('E', 4),  DIGITS('I', 8),  DIGITS('M', 12), DIGITS('Q', 16),
+	DIGITS('U', 20), DIGIT('Y', 24),  DIGIT('Z', 25),  DIGITS('a', 26), DIGITS('e', 30),
+	DIGITS('i', 34), DIGITS('m', 38), DIGITS('q', 42), DIGITS('u', 46), DIGIT('y', 50),
+	DIGIT('z', 51),	 DIGITS('0', 52), DIGITS('4', 56), DIGIT('8', 60),  DIGIT('9', 61),
+	DIGIT('-', 62),	 DIGIT('_', 63),
+};
+
+/* @n digits, 2 to 4, as 24 bits from the top. False: one of them is none. */
+static inline bool b64url_group(const char *s, size_t n, uint32_t *ret)
 {
-	if (c >= 'A' && c <= 'Z')
-		return (uint8_t)(c - 'A');
-	if (c >= 'a' && c <= 'z')
-		return (uint8_t)(c - 'a' + 26);
-	if (c >= '0' && c <= '9')
-		return (uint8_t)(c - '0' + 52);
-	if (c == '-')
-		return 62;
-	return c == '_' ? 63 : 0xff;
+	uint32_t all = 0;
+	bool digits = true;
+
+	for (size_t i = 0; i < 4; i++) {
+		uint32_t v = i < n ? b64url_value[(uint8_t)s[i]] : 1;
+
+		digits &= v != 0;
+		all = all << 6 | (v - 1);
+	}
+	*ret = all;
+	return digits;
 }
 
 int b64url_decode(const char *s, size_t len, void *out, size_t cap, size_t *ret_len)
 {
-	size_t n = len / 4 * 3 + (len % 4 ? len % 4 - 1 : 0);
+	size_t rest = len % 4, n = len / 4 * 3 + (rest ? rest - 1 : 0);
+	const char *end = s + (len - rest);
 	uint8_t *at = out;
-	uint32_t held = 0;
-	unsigned bits = 0;
+	uint32_t group;
 
-	if (len % 4 == 1)
+	if (rest == 1)
 		return -EBADMSG;
 	if (n > cap)
 		return -ENOSPC;
-	for (size_t i = 0; i < len; i++) {
-		uint8_t v = b64url_digit(s[i]);
-
-		if (v == 0xff)
+	for (; s < end; s += 4) {
+		if (!b64url_group(s, 4, &group))
 			return -EBADMSG;
-		held = held << 6 | v;
-		bits += 6;
-		if (bits >= 8) {
-			bits -= 8;
-			*at++ = (uint8_t)(held >> bits);
-			held &= (1u << bits) - 1;
-		}
+		*at++ = (uint8_t)(group >> 16);
+		*at++ = (uint8_t)(group >> 8);
+		*at++ = (uint8_t)group;
 	}
-	if (held)
-		return -EBADMSG; /* unused bits: a second spelling of the same bytes */
+	if (rest) {
+		if (!b64url_group(s, rest, &group))
+			return -EBADMSG;
+		*at++ = (uint8_t)(group >> 16);
+		if (rest == 3)
+			*at++ = (uint8_t)(group >> 8);
+		if (group & (rest == 3 ? 0xff : 0xffff))
+			return -EBADMSG; /* unused bits: a second spelling of the same bytes */
+	}
 	*ret_len = n;
 	return 0;
 }
