@@ -23,10 +23,16 @@ static const char *string_end(const char *at, const char *end)
 	return at < end ? at + 1 : end;
 }
 
-/* Where the depth first exceeds the limit, or NULL. */
-static const char *too_deep(const char *s, size_t len)
+/* What is looked at before anything is stored. */
+struct shape {
+	const char *deep; /* where the depth first exceeds the limit, or NULL */
+	size_t values;	  /* members and elements, and a little more */
+};
+
+static struct shape shape_of(const char *s, size_t len)
 {
 	const char *end = s + len;
+	struct shape shape = { 0 };
 	unsigned depth = 0;
 
 	while (s < end) {
@@ -34,28 +40,16 @@ static const char *too_deep(const char *s, size_t len)
 
 		if (c == '"')
 			s = string_end(s, end);
-		else if ((c == '[' || c == '{') && ++depth > JSON_DEPTH_MAX)
-			return s - 1;
+		else if (c == '[' || c == '{') {
+			shape.values++;
+			if (++depth > JSON_DEPTH_MAX && !shape.deep)
+				shape.deep = s - 1;
+		} else if (c == ',')
+			shape.values++;
 		else if ((c == ']' || c == '}') && depth)
 			depth--;
 	}
-	return NULL;
-}
-
-bool json_is_small(const char *s, size_t len, unsigned values)
-{
-	const char *end = s + len;
-	unsigned seen = 0;
-
-	while (s < end && seen <= values) {
-		char c = *s++;
-
-		if (c == '"')
-			s = string_end(s, end);
-		else if (c == ',' || c == '[' || c == '{')
-			seen++;
-	}
-	return seen <= values;
+	return shape;
 }
 
 static struct json_place place_of(const char *s, const char *at)
@@ -70,12 +64,32 @@ static struct json_place place_of(const char *s, const char *at)
 	return place;
 }
 
-json_t *json_parse(const char *s, size_t len, enum json_top top, char *ret_error, size_t error_cap)
+/* Everything but the first look; @ret_error as json_parse()'s. */
+static json_t *load(const char *s, size_t len, enum json_top top, char *ret_error, size_t error_cap)
 {
-	const char *deep = too_deep(s, len);
-	const char *nul = memchr(s, '\0', len);
 	json_error_t why;
 	json_t *j;
+
+	j = json_loadb(s, len, DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &why);
+	if (!j) {
+		if (ret_error)
+			snprintf(ret_error, error_cap, "%d:%d: %s", why.line > 0 ? why.line : 1,
+				 why.column > 0 ? why.column : 1, why.text);
+		return NULL;
+	}
+	if (top == JSON_TOP_OBJECT && !json_is_object(j)) {
+		json_decref(j);
+		if (ret_error)
+			snprintf(ret_error, error_cap, "1:1: not a JSON object");
+		return NULL;
+	}
+	return j;
+}
+
+json_t *json_parse(const char *s, size_t len, enum json_top top, char *ret_error, size_t error_cap)
+{
+	const char *deep = shape_of(s, len).deep;
+	const char *nul = memchr(s, '\0', len);
 
 	if (nul) {
 		struct json_place at = place_of(s, nul);
@@ -92,20 +106,16 @@ json_t *json_parse(const char *s, size_t len, enum json_top top, char *ret_error
 				 at.column, JSON_DEPTH_MAX);
 		return NULL;
 	}
-	j = json_loadb(s, len, DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &why);
-	if (!j) {
-		if (ret_error)
-			snprintf(ret_error, error_cap, "%d:%d: %s", why.line > 0 ? why.line : 1,
-				 why.column > 0 ? why.column : 1, why.text);
+	return load(s, len, top, ret_error, error_cap);
+}
+
+json_t *json_parse_small(const char *s, size_t len, size_t values)
+{
+	struct shape shape = shape_of(s, len);
+
+	if (shape.values > values || shape.deep || memchr(s, '\0', len))
 		return NULL;
-	}
-	if (top == JSON_TOP_OBJECT && !json_is_object(j)) {
-		json_decref(j);
-		if (ret_error)
-			snprintf(ret_error, error_cap, "1:1: not a JSON object");
-		return NULL;
-	}
-	return j;
+	return load(s, len, JSON_TOP_OBJECT, NULL, 0);
 }
 
 /* The next byte that is not white space. */

@@ -21,8 +21,8 @@ enum json_top {
 
 /* NULL on any violation; where @ret_error is given it gets one line for people ("line:column: what is wrong"). */
 json_t *json_parse(const char *s, size_t len, enum json_top top, char *ret_error, size_t error_cap);
-/* Whether the text has at most @values members and elements, counted before anything is stored. */
-bool json_is_small(const char *s, size_t len, unsigned values);
+/* An object of at most @values members and elements, counted before anything is stored. */
+json_t *json_parse_small(const char *s, size_t len, size_t values);
 static inline void json_owned(json_t **j)
 {
 	json_decref(*j);
