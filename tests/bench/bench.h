@@ -40,6 +40,7 @@ struct row {
 	double budget;
 	double value;
 	double baseline;
+	double ratio; /* of pairs taken side by side; 0: value / baseline */
 };
 
 void report_row(const struct row *row);
@@ -62,6 +63,8 @@ struct series {
 void series_add(struct series *s, double value);
 double series_at(const struct series *s, double part); /* 0.5: the median; 0 when empty */
 double series_median(const struct series *s);
+/* The median of a's blocks each divided by its neighbour in b: what slows the machine for a while slows both. */
+double series_ratio(const struct series *a, const struct series *b);
 /* "median 12.3, p10 11.9, p90 14.0 (40 blocks)" */
 const char *series_text(const struct series *s, char *ret, size_t cap);
 

@@ -28,6 +28,8 @@ static struct shown *row_new(const struct row *row)
 
 static double ratio(const struct row *r)
 {
+	if (r->ratio > 0)
+		return r->ratio;
 	return r->baseline > 0 ? r->value / r->baseline : 0;
 }
 

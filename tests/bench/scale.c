@@ -21,23 +21,23 @@
 
 static const struct row rows[] = {
 	{ "scale-workloads-sign", "us", "10 workloads", "10000 workloads: " FLAT, BUDGET_RATIO_MAX,
-	  1.2, 0, 0 },
+	  1.2, 0, 0, 0 },
 	{ "scale-workloads-verify", "us", "10 workloads", "10000 workloads: " FLAT,
-	  BUDGET_RATIO_MAX, 1.2, 0, 0 },
+	  BUDGET_RATIO_MAX, 1.2, 0, 0, 0 },
 	{ "scale-keys-verify", "us", "1 key", "10000 bundle keys: " FLAT, BUDGET_RATIO_MAX, 1.2, 0,
-	  0 },
+	  0, 0 },
 	{ "scale-sockets-sign", "us", "no other tagged socket",
 	  "100000 tagged sockets: CPU of the room per sign, the crowd there and not there in turn",
-	  BUDGET_RATIO_MAX, 1.2, 0, 0 },
+	  BUDGET_RATIO_MAX, 1.2, 0, 0, 0 },
 	{ "scale-sockets-verify", "us", "no other tagged socket",
 	  "100000 tagged sockets: CPU of the room per verify, likewise", BUDGET_RATIO_MAX, 1.2, 0,
-	  0 },
+	  0, 0 },
 	{ "scale-sockets-connect", "us", "no other tagged socket",
 	  "100000 tagged sockets: socket + connect + accept + close, likewise", BUDGET_RATIO_MAX,
-	  1.2, 0, 0 },
+	  1.2, 0, 0, 0 },
 	{ "memory-daemon", "MB", "10 workloads",
 	  "10000 workloads: proportional set size of its three processes", BUDGET_VALUE_MAX, 20, 0,
-	  0 },
+	  0, 0 },
 };
 
 enum {

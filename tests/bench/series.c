@@ -37,6 +37,16 @@ double series_median(const struct series *s)
 	return series_at(s, 0.5);
 }
 
+double series_ratio(const struct series *a, const struct series *b)
+{
+	struct series each = { 0 };
+
+	for (size_t i = 0; i < a->count && i < b->count; i++)
+		if (b->at[i] > 0)
+			series_add(&each, a->at[i] / b->at[i]);
+	return series_median(&each);
+}
+
 const char *series_text(const struct series *s, char *ret, size_t cap)
 {
 	snprintf(ret, cap, "median %.2f, p10 %.2f, p90 %.2f (%zu blocks)", series_median(s),
