@@ -4,8 +4,7 @@
  * are refused before anything is stored, and no curve arithmetic is done for who could not pass without it. Between
  * legitimate presentations, as everywhere.
  */
-#include "../../mint.h"
-#include <criterion/criterion.h>
+#include "../../scene.h"
 
 #define STORED_MAX (64u << 10) /* bytes asked of malloc for one refusal */
 
@@ -34,25 +33,6 @@ void *realloc(void *at, size_t n)
 	stored += n;
 	return __libc_realloc(at, n);
 }
-
-/* ---- the scene ---- */
-
-static struct mint m;
-
-static void setup(void)
-{
-	cr_assert_eq(mint_open(&m), 0);
-	cr_assert_eq(mint_good(&m), REASON_OK, "the legitimate one, before");
-	mint_afresh(&m);
-}
-
-static void teardown(void)
-{
-	cr_expect_eq(mint_good(&m), REASON_OK, "the legitimate one, after");
-	mint_close(&m);
-}
-
-TestSuite(attack, .init = setup, .fini = teardown);
 
 /* ---- 15 ---- */
 

@@ -4,40 +4,10 @@
  * three runs: the legitimate variant passes, the attacks are refused with their reason, the legitimate one passes
  * again. In the broken twin that a test names, it fails with "accepted: twin=<name>".
  */
-#include "../../mint.h"
-#include <criterion/criterion.h>
+#include "../../scene.h"
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
-
-static struct mint m;
-
-static void setup(void)
-{
-	cr_assert_eq(mint_open(&m), 0);
-	cr_assert_eq(mint_good(&m), REASON_OK, "the legitimate one, before");
-	mint_afresh(&m);
-}
-
-static void teardown(void)
-{
-	cr_expect_eq(mint_good(&m), REASON_OK, "the legitimate one, after");
-	mint_close(&m);
-}
-
-TestSuite(attack, .init = setup, .fini = teardown);
-
-static void expect(const char *twin, enum reason must, enum reason is, const char *what)
-{
-	cr_expect(is != REASON_OK, "accepted: twin=%s: %s", twin, what);
-	cr_expect_eq(is, must, "%s: %s, not %s", what, reason_word(is), reason_word(must));
-	cr_expect_eq(m.consumes, 0, "%s: something was marked", what);
-}
-
-static enum reason ask(const char *wit, const char *wpt)
-{
-	return mint_ask(&m, wit, strlen(wit), wpt, strlen(wpt));
-}
 
 /* ---- 1 ---- */
 

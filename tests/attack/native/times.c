@@ -3,25 +3,7 @@
  * Attacks 188 and 189 of attacks.md, natively: dates that clocks show when they are wrong, and the millisecond at which
  * an assertion ends. In the broken twin that a test names, it fails with "accepted: twin=<name>".
  */
-#include "../../mint.h"
-#include <criterion/criterion.h>
-
-static struct mint m;
-
-static void setup(void)
-{
-	cr_assert_eq(mint_open(&m), 0);
-	cr_assert_eq(mint_good(&m), REASON_OK, "the legitimate one, before");
-	mint_afresh(&m);
-}
-
-static void teardown(void)
-{
-	cr_expect_eq(mint_good(&m), REASON_OK, "the legitimate one, after");
-	mint_close(&m);
-}
-
-TestSuite(attack, .init = setup, .fini = teardown);
+#include "../../scene.h"
 
 /* ---- 188 ---- */
 
