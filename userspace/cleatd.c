@@ -139,7 +139,7 @@ static int opts_parse(struct opts *o, int argc, char **argv)
 static int room_main(const struct opts *o)
 {
 	struct reader_options reader = { o->kernel.config_dir, o->kernel.state_dir,
-					 o->kernel.format, 0 };
+					 o->kernel.format };
 
 	if (room_begin(o->room, o->kernel.format) < 0)
 		return EXIT_FAILURE;

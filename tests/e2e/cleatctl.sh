@@ -384,5 +384,23 @@ if [ "$(grep -c '"ask":"whoami"' "$w/audit.jsonl")" = 3 ] && [ "$(wc -l <"$w/aud
 else
 	bad 'the audit log rotates' "$(tail -n 3 "$w/audit.jsonl")"
 fi
+# A reader that hangs: its own reload waits, and nothing else does.
+mkdir -p "$w/etc/policies.d"
+{ echo 'workloads:'; for n in $(seq 8000); do echo "  - { id: /many/$n, match: { cgroup: /many/$n } }"; done; } >"$w/etc/policies.d/many.yaml"
+for _ in $(seq 20); do
+	"$ctl" reload >"$w/slow" 2>&1 &
+	slow=$!
+	until pkill -STOP -P "$daemon" -x cleatd-reader; do kill -0 $slow 2>/dev/null || break; done
+	pgrep -r T -P "$daemon" -x cleatd-reader >/dev/null && break
+done
+if timeout 5 "$ctl" status >"$w/said" 2>&1 && kill -0 $slow 2>/dev/null; then
+	ok 'a reader that hangs keeps nobody waiting but its reload'
+else
+	bad 'a reader that hangs' "$(cat "$w/said" "$w/slow")"
+fi
+pkill -CONT -P "$daemon" -x cleatd-reader
+wait $slow && ok 'and the reload succeeds in the end' || bad 'the reload of the hanging reader' "$(cat "$w/slow")"
+rm "$w/etc/policies.d/many.yaml"
+is 0 'is in force' reload
 said 'whois names the peer' '^0 .*"owner":"spiffe://prod.example/service".*"peer":.*"subject":"spiffe://prod.example/caller"' "$w/service"
 finish

@@ -126,6 +126,7 @@ static void stop(struct kernel_room *k)
 	if (k->stopping)
 		return;
 	k->stopping = true;
+	kernel_reload_abandon(k);
 	notify("STOPPING=1");
 	log_event("stopping", "rooms=%d", PUBLIC_ROOMS);
 	k->waiting = PUBLIC_ROOMS;

@@ -17,23 +17,20 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
+#include <sys/timerfd.h>
 
 /* ---- the policy ---- */
 
-int kernel_image_next(struct kernel_room *k, char *error, size_t error_cap)
+int kernel_image_adopt(struct kernel_room *k, int image, char *error, size_t error_cap)
 {
-	struct reader_options o = { k->o.config_dir, k->o.state_dir, k->o.format,
-				    k->phase == PHASE_RUN ? READER_RELOAD_MS : READER_START_MS };
-	owned_fd int image = -1;
+	owned_fd int fd = image;
 	const struct policy_image *p;
-	int err = reader_run(&o, k->newest.fd, &image, error, error_cap);
+	int err = image_map(fd, &p);
 
-	if (err < 0)
-		return err;
-	err = image_map(image, &p);
 	if (err == 0) {
 		/* before its labels are used: the next start goes on from here */
 		err = image_keep(k->private, p);
@@ -52,7 +49,7 @@ int kernel_image_next(struct kernel_room *k, char *error, size_t error_cap)
 		image_unmap(k->newest.p);
 		close(k->newest.fd);
 	}
-	k->newest = (struct held_image){ take_fd(&image), p };
+	k->newest = (struct held_image){ take_fd(&fd), p };
 	return 0;
 }
 
@@ -171,11 +168,84 @@ static int audit_renew(struct kernel_room *k)
 	return err;
 }
 
+/* The reload under way has failed; the one that was asked for meanwhile begins. */
+static int reload_failed(struct kernel_room *k, const char *error)
+{
+	reload_outcome(k, error);
+	return k->again ? kernel_room_reload(k) : 0;
+}
+
+void kernel_reload_abandon(struct kernel_room *k)
+{
+	if (!k->reader.pid)
+		return;
+	loop_drop(k->loop, &k->answer);
+	loop_drop(k->loop, &k->late);
+	close(k->late.fd);
+	room_end(&k->reader);
+}
+
+static int read_finish(struct kernel_room *k, bool late)
+{
+	owned_fd int image = -1;
+	char error[512] = "";
+	int err;
+
+	loop_drop(k->loop, &k->answer);
+	loop_drop(k->loop, &k->late);
+	close(k->late.fd);
+	err = reader_finish(&k->reader, late, k->newest.fd, &image, error, sizeof(error));
+	if (err == 0)
+		err = kernel_image_adopt(k, take_fd(&image), error, sizeof(error));
+	if (err == 0)
+		err = kernel_keys_send(k, error, sizeof(error));
+	return err < 0 ? reload_failed(k, error) : image_send(k, &k->newest);
+}
+
+static void on_answer(struct loop_source *s, uint32_t events)
+{
+	struct kernel_room *k = s->owner;
+
+	(void)events;
+	if (read_finish(k, false) < 0)
+		loop_end(k->loop, 1); /* a room does not take the image: its death is on the way */
+}
+
+static void on_late(struct loop_source *s, uint32_t events)
+{
+	struct kernel_room *k = s->owner;
+
+	(void)events;
+	if (read_finish(k, true) < 0)
+		loop_end(k->loop, 1);
+}
+
+/* Nothing waits for the reader but the reload itself. */
+static int read_begin(struct kernel_room *k, char *error, size_t error_cap)
+{
+	struct reader_options o = { k->o.config_dir, k->o.state_dir, k->o.format };
+	struct itimerspec limit = { .it_value.tv_sec = READER_LIMIT_S };
+	int err = reader_start(&o, k->newest.fd, &k->reader, error, error_cap);
+
+	if (err < 0)
+		return err;
+	k->answer = (struct loop_source){ k->reader.channel, on_answer, k };
+	k->late = (struct loop_source){ timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC), on_late, k };
+	if (k->late.fd < 0 || timerfd_settime(k->late.fd, 0, &limit, NULL) < 0 ||
+	    loop_add(k->loop, &k->answer, EPOLLIN) < 0 ||
+	    loop_add(k->loop, &k->late, EPOLLIN) < 0) {
+		err = -errno;
+		snprintf(error, error_cap, "cannot wait for the reader: %s", strerror(-err));
+		kernel_reload_abandon(k);
+	}
+	return err;
+}
+
 int kernel_room_reload(struct kernel_room *k)
 {
 	char error[512] = "";
 
-	if (k->phase != PHASE_RUN) {
+	if (k->phase != PHASE_RUN || k->reader.pid) {
 		k->again = true;
 		return 0;
 	}
@@ -184,15 +254,7 @@ int kernel_room_reload(struct kernel_room *k)
 	notify_reloading();
 	if (audit_renew(k) < 0)
 		return -EPIPE;
-	if (kernel_image_next(k, error, sizeof(error)) < 0) {
-		reload_outcome(k, error);
-		return 0;
-	}
-	if (kernel_keys_send(k, error, sizeof(error)) < 0) {
-		reload_outcome(k, error);
-		return 0;
-	}
-	return image_send(k, &k->newest);
+	return read_begin(k, error, sizeof(error)) < 0 ? reload_failed(k, error) : 0;
 }
 
 /* Every room has the new image: now the kernel side. Where that fails the rooms go back. */

@@ -107,6 +107,7 @@ void kernel_room_free(struct kernel_room *k)
 			    k->dir };
 
 	watchdog_stop(&k->watchdog);
+	kernel_reload_abandon(k);
 	for (int i = 0; i < PUBLIC_ROOMS; i++) {
 		if (k->listeners[i] >= 0)
 			place_unbind(k->dir, public_rooms[i].socket);
@@ -163,7 +164,12 @@ int kernel_room_read(struct kernel_room *k)
 			strerror(-err));
 		return err;
 	}
-	err = kernel_image_next(k, error, sizeof(error));
+	struct reader_options o = { k->o.config_dir, k->o.state_dir, k->o.format };
+	owned_fd int image = -1;
+
+	err = reader_run(&o, k->newest.fd, &image, error, sizeof(error));
+	if (err == 0)
+		err = kernel_image_adopt(k, take_fd(&image), error, sizeof(error));
 	if (err < 0) {
 		log_error("policy", "error=\"%s\"", error);
 		return err;
@@ -217,7 +223,7 @@ int kernel_room_load(struct kernel_room *k)
 
 int kernel_room_check(const struct kernel_options *o)
 {
-	struct reader_options ro = { o->config_dir, o->state_dir, o->format, READER_START_MS };
+	struct reader_options ro = { o->config_dir, o->state_dir, o->format };
 	owned(kern_owned) struct kern *kern = NULL;
 	owned_fd int image = -1, key = -1;
 	struct host_facts host;

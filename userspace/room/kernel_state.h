@@ -44,6 +44,9 @@ struct kernel_room {
 	struct loop_source deaths[PUBLIC_ROOMS];
 	struct loop_source limit;  /* of stopping */
 	struct loop_source rescan; /* level reduced */
+	struct room_child reader;  /* of the reload under way, pid 0: none */
+	struct loop_source answer; /* of that reader */
+	struct loop_source late;   /* it is waited for no longer */
 	struct watchdog watchdog;
 	enum channel_phase phase;
 	unsigned waiting; /* rooms that have not said READY, DONE yet */
@@ -58,14 +61,17 @@ struct kernel_room {
 	struct audit_line line;
 };
 
-/* Compiles the next generation into *ret and keeps it as newest. */
-int kernel_image_next(struct kernel_room *k, char *error, size_t error_cap);
+/* The reader's @image, which is taken over, becomes newest; what must outlive the daemon is stored first. */
+int kernel_image_adopt(struct kernel_room *k, int image, char *error, size_t error_cap);
 
 /* The host's keys as their files are now, to the sign room: none, or both. @error gets a line. */
 int kernel_keys_send(struct kernel_room *k, char *error, size_t error_cap);
 
 /* Begins a reload, or remembers that one is wanted. Negative: a room does not take the image. */
 int kernel_room_reload(struct kernel_room *k);
+
+/* A reader under way is waited for no longer, and nothing comes of it. */
+void kernel_reload_abandon(struct kernel_room *k);
 
 /* Every room has the image it was sent: the kernel side follows, or the rooms go back. Negative: the daemon ends. */
 int kernel_reload_finish(struct kernel_room *k);

@@ -76,8 +76,8 @@ static int image_accept(struct reader_answer *a, int previous, int *ret_image, c
 	return 0;
 }
 
-int reader_run(const struct reader_options *o, int previous, int *ret_image, char *error,
-	       size_t error_cap)
+int reader_start(const struct reader_options *o, int previous, struct room_child *ret, char *error,
+		 size_t error_cap)
 {
 	const char *const args[] = { "--config-dir",
 				     o->config_dir,
@@ -86,20 +86,22 @@ int reader_run(const struct reader_options *o, int previous, int *ret_image, cha
 				     "--log-format",
 				     o->format == LOG_JSON ? "json" : "text",
 				     NULL };
-	struct reader_answer a = { .image = -1 };
-	owned(room_end) struct room_child child = { .pid = 0 };
 	owned_fd int none = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	int before = previous >= 0 ? previous : none;
-	int err = room_spawn("reader", args, &before, 1, &child);
+	int err = room_spawn("reader", args, &before, 1, ret);
 
-	if (err < 0) {
+	if (err < 0)
 		snprintf(error, error_cap, "cannot start the reader: %s", strerror(-err));
-		return err;
-	}
-	struct pollfd p = { .fd = child.channel, .events = POLLIN };
-	int n = poll(&p, 1, o->limit_ms);
+	return err;
+}
 
-	err = n > 0 ? channel_serve(child.channel, answers, 2, PHASE_START, &a) : -ETIMEDOUT;
+int reader_finish(struct room_child *child, bool late, int previous, int *ret_image, char *error,
+		  size_t error_cap)
+{
+	struct reader_answer a = { .image = -1 };
+	int err = late ? -ETIMEDOUT : channel_serve(child->channel, answers, 2, PHASE_START, &a);
+
+	room_end(child);
 	if (err < 0) {
 		snprintf(error, error_cap, "the reader gave no answer: %s", strerror(-err));
 		return err;
@@ -108,6 +110,20 @@ int reader_run(const struct reader_options *o, int previous, int *ret_image, cha
 		return image_accept(&a, previous, ret_image, error, error_cap);
 	snprintf(error, error_cap, "%s", a.error);
 	return -EBADMSG;
+}
+
+int reader_run(const struct reader_options *o, int previous, int *ret_image, char *error,
+	       size_t error_cap)
+{
+	struct room_child child;
+	int err = reader_start(o, previous, &child, error, error_cap);
+
+	if (err < 0)
+		return err;
+	struct pollfd p = { .fd = child.channel, .events = POLLIN };
+	bool late = poll(&p, 1, READER_LIMIT_S * 1000) <= 0;
+
+	return reader_finish(&child, late, previous, ret_image, error, error_cap);
 }
 
 /* ---- the child's side ---- */

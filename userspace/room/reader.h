@@ -6,22 +6,29 @@
 #ifndef CLEAT_ROOM_READER_H
 #define CLEAT_ROOM_READER_H
 
-#include "base/log.h"
 #include "model/policy.h"
+#include "room/rooms.h"
+#include <stdbool.h>
 #include <stddef.h>
 
 struct reader_options {
 	const char *config_dir;
 	const char *state_dir;
 	enum log_format format;
-	int limit_ms; /* kernel room's side: how long it waits, and everything of its loop with it */
 };
 
-#define READER_START_MS	 30000
-#define READER_RELOAD_MS 5000 /* less than the service manager's patience with us (WatchdogSec) */
+#define READER_LIMIT_S 30 /* how long it is waited for */
 
 /* Kernel room's side. @previous: the image of the generation before as a descriptor, or -1. On failure @error
  * has one line "file:line:column: ..." and everything stays as it was. */
+
+/* Starts one; its channel becomes readable when it has an answer, or is gone. */
+int reader_start(const struct reader_options *o, int previous, struct room_child *ret, char *error,
+		 size_t error_cap);
+/* Takes the answer and ends it. @late: it is waited for no longer, and there is none. */
+int reader_finish(struct room_child *child, bool late, int previous, int *ret_image, char *error,
+		  size_t error_cap);
+/* Both, and the wait between them: where nothing else has to be served. */
 int reader_run(const struct reader_options *o, int previous, int *ret_image, char *error,
 	       size_t error_cap);
 
