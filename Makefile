@@ -32,10 +32,11 @@ ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARN) $(CFLAGS) $(HARDEN) $(SANFLAGS) -
 	-Iuserspace -I$(B)/gen -DCLEAT_VERSION='"$(VERSION)"' $(if $(TWIN),-DTWIN_CUT_$(subst -,_,$(TWIN))=1)
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
 
-PKGS    := libbpf jansson yaml-0.1 libcrypto
+PKGS    := libbpf jansson yaml-0.1 libcrypto libseccomp
 LIBS_json := -ljansson
 LIBS_yaml := -lyaml
 LIBS_ssl  := -lcrypto
+LIBS_seccomp := -lseccomp
 LIBS_bpf  := -lbpf -lelf -lz
 
 # ---- what is built --------------------------------------------------------------------------------------------
@@ -77,7 +78,7 @@ help: ## this list
 # ---- packages -------------------------------------------------------------------------------------------------
 # Debian 12 only. Each line says what it is for.
 DEPS_BUILD := build-essential pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev linux-libc-dev \
-	libssl-dev libyaml-dev libjansson-dev
+	libssl-dev libyaml-dev libjansson-dev libseccomp-dev
 DEPS_TEST := libcriterion-dev libclang-rt-14-dev clang-format python3 python3-jwcrypto python3-prometheus-client nodejs node-jose openssl \
 	liburing-dev mandoc strace systemd
 DEPS_DEB  := debhelper lintian fakeroot
@@ -122,9 +123,9 @@ $(B)/obj/userspace/edge/kern.o: $(B)/gen/cleat.skel.h
 $(B)/cleatd: $(call obj,userspace/cleatd.c $(ROOM) $(FLOW) $(EDGE) $(MODEL) $(BASE))
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_bpf) $(LIBS_json) $(LIBS_yaml) $(LIBS_ssl) -lpthread
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_bpf) $(LIBS_json) $(LIBS_yaml) $(LIBS_ssl) $(LIBS_seccomp) -lpthread
 
-$(B)/cleatctl: $(call obj,$(wildcard userspace/cleatctl*.c) $(LIBSRC) $(filter-out userspace/edge/kern%,$(EDGE)) $(MODEL) $(BASE))
+$(B)/cleatctl: $(call obj,$(wildcard userspace/cleatctl*.c) $(LIBSRC) $(filter-out userspace/edge/kern% userspace/edge/seccomp.c,$(EDGE)) $(MODEL) $(BASE))
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_json) $(LIBS_yaml) $(LIBS_ssl)
 
@@ -209,7 +210,7 @@ vmtest-bpf: $(TOP)/tests-bpf/smoke bpf-twins $(TOP)/vmtest/on $(TOP)/vmtest/agen
 VECTORS ?= ../shared/vectors
 VECTOR_SRC := $(wildcard tests/vectors/*.c)
 VECTOR_BIN := $(patsubst tests/vectors/%.c,$(B)/tests/%,$(VECTOR_SRC))
-CODE_BELOW_ROOM := $(filter-out userspace/edge/kern%.c,$(BASE) $(MODEL) $(EDGE)) userspace/flow/verify.c userspace/flow/verify_cache.c
+CODE_BELOW_ROOM := $(filter-out userspace/edge/kern%.c userspace/edge/seccomp.c,$(BASE) $(MODEL) $(EDGE)) userspace/flow/verify.c userspace/flow/verify_cache.c
 
 $(B)/tests/%: $(B)/obj/tests/vectors/%.o $(call obj,$(CODE_BELOW_ROOM))
 	$(call say,LINK,$@)
@@ -398,7 +399,7 @@ bench-guest: programs ## what a request costs a room at level full, in instructi
 $(B)/bench/bench: $(call obj,$(wildcard tests/bench/*.c) $(LIBSRC) $(FLOW) $(EDGE) $(MODEL) $(BASE))
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_bpf) $(LIBS_json) $(LIBS_yaml) -lssl $(LIBS_ssl) -lpthread
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_bpf) $(LIBS_json) $(LIBS_yaml) -lssl $(LIBS_ssl) $(LIBS_seccomp) -lpthread
 
 -include $(shell find $(B)/obj $(B)/bpf -name '*.d' 2>/dev/null)
 

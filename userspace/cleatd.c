@@ -5,6 +5,7 @@
  */
 #include "base/log.h"
 #include "room/check_room.h"
+#include "room/jail.h"
 #include "room/kernel_room.h"
 #include "room/reader.h"
 #include "room/rooms.h"
@@ -14,7 +15,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include "../bpf/abi.h"
@@ -141,7 +141,8 @@ static int room_main(const struct opts *o)
 	struct reader_options reader = { o->kernel.config_dir, o->kernel.state_dir,
 					 o->kernel.format };
 
-	if (room_begin(o->room, o->kernel.format) < 0)
+	if (room_begin(o->room, o->kernel.format) < 0 ||
+	    jail_begin(o->room, o->kernel.level == CLEAT_LEVEL_REDUCED) < 0)
 		return EXIT_FAILURE;
 	if (strcmp(o->room, "reader") == 0)
 		return reader_main(&reader);
@@ -152,7 +153,7 @@ static int room_main(const struct opts *o)
 	return EXIT_USAGE;
 }
 
-/* Dumps would hold what the host key's descriptor gives; signals wait for the loop; nothing we make is for others. */
+/* Signals wait for the loop; nothing we make is for others. */
 static int process_begin(void)
 {
 	sigset_t set;
@@ -163,7 +164,7 @@ static int process_begin(void)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	signal(SIGPIPE, SIG_IGN);
-	return prctl(PR_SET_DUMPABLE, 0) < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -1 : 0;
+	return jail_kernel_room() < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -1 : 0;
 }
 
 int main(int argc, char **argv)

@@ -7,6 +7,7 @@
 #include "edge/json.h"
 #include "base/bytes.h"
 #include "base/twin.h"
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,6 +63,16 @@ static struct json_place place_of(const char *s, const char *at)
 			place = (struct json_place){ place.line + 1, 1 };
 	}
 	return place;
+}
+
+int json_open(void)
+{
+	json_t *first;
+
+	json_object_seed(0);
+	first = json_object();
+	json_decref(first);
+	return first ? 0 : -ENOMEM;
 }
 
 /* Everything but the first look; @ret_error as json_parse()'s. */

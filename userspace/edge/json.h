@@ -19,6 +19,8 @@ enum json_top {
 	JSON_TOP_OBJECT, /* what every token, bundle and file here is */
 };
 
+/* jansson's random seed is taken now, not at the first parse, when a room can open nothing any more. */
+int json_open(void);
 /* NULL on any violation; where @ret_error is given it gets one line for people ("line:column: what is wrong"). */
 json_t *json_parse(const char *s, size_t len, enum json_top top, char *ret_error, size_t error_cap);
 /* An object of at most @values members and elements, counted before anything is stored. */

@@ -74,9 +74,22 @@ static const char *line_of(const char *text, const char *name)
 	return at && (at == text || at[-1] == '\n') ? at + strlen(name) : NULL;
 }
 
-static int read_text(const char *path, char *ret, size_t cap)
+static int proc_window = -1, cgroup_window = -1;
+
+void peer_windows(int proc, int cgroups)
 {
-	owned_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	proc_window = proc;
+	cgroup_window = cgroups;
+}
+
+/* A file of procfs, its path without "/proc/". */
+static int read_text(const char *name, char *ret, size_t cap)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%s%s", proc_window < 0 ? "/proc/" : "", name);
+	owned_fd int fd =
+		openat(proc_window < 0 ? AT_FDCWD : proc_window, path, O_RDONLY | O_CLOEXEC);
 	size_t len = 0;
 	ssize_t n;
 
@@ -99,7 +112,7 @@ static int pidfd_pid(int pidfd, uint32_t *ret)
 	const char *at;
 	int pid, err;
 
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	snprintf(path, sizeof(path), "self/fdinfo/%d", pidfd);
 	err = read_text(path, text, sizeof(text));
 	if (err < 0)
 		return err;
@@ -127,7 +140,7 @@ static int ids_of(uint32_t pid, struct peer_facts *ret)
 	unsigned u[3], g[3];
 	int err;
 
-	snprintf(path, sizeof(path), "/proc/%u/status", pid);
+	snprintf(path, sizeof(path), "%u/status", pid);
 	err = read_text(path, text, sizeof(text));
 	if (err < 0)
 		return err;
@@ -152,7 +165,7 @@ static int cgroup_of(uint32_t pid, char *ret, size_t cap)
 	size_t len;
 	int err;
 
-	snprintf(path, sizeof(path), "/proc/%u/cgroup", pid);
+	snprintf(path, sizeof(path), "%u/cgroup", pid);
 	err = read_text(path, text, sizeof(text));
 	if (err < 0)
 		return err;
@@ -173,8 +186,11 @@ static int cgroup_id_of(const char *cgroup, uint64_t *ret)
 {
 	char path[8192];
 	size_t len;
-	int err = cgroupfs_find(path, sizeof(path) / 2);
+	int err;
 
+	if (cgroup_window >= 0)
+		return cgroupfs_id(cgroup_window, cgroup + strspn(cgroup, "/"), ret);
+	err = cgroupfs_find(path, sizeof(path) / 2);
 	if (err < 0)
 		return err;
 	len = strlen(path);

@@ -35,4 +35,8 @@ int peer_process(int pidfd, struct peer_facts *ret, char *ret_cgroup_path, size_
 /* A message's SCM_PIDFD names the same process as SO_PEERPIDFD's. */
 bool peer_same(int pidfd_a, int pidfd_b);
 
+/* Where the two of them look from now on: descriptors of a procfs and of the unified hierarchy's root, which stay open.
+ * For a room, whose own root is empty; else the host's own are looked up each time. */
+void peer_windows(int proc, int cgroups);
+
 #endif

@@ -18,14 +18,10 @@
 #include <limits.h>
 #include <string.h>
 
-#define BUNDLE_BYTES_MAX  (16u << 20)
-#define DROP_INS	  "policies.d"
-#define TRUST		  "trust"
-#define REVOKED_BYTES_MAX (16u << 20)
-
 struct compiling {
 	struct draft *d;
 	const struct policy_source *source;
+	const struct policy_files *files;
 };
 
 static int complain(struct compiling *c, const char *file, const char *what)
@@ -38,65 +34,28 @@ static int complain(struct compiling *c, const char *file, const char *what)
 
 /* ---- policy files ---- */
 
-static int file_compile(struct compiling *c, enum policy_file_kind kind, int dirfd,
-			const char *base, const char *name)
+static int file_compile(struct compiling *c, enum policy_file_kind kind,
+			const struct policy_file *f)
 {
-	const char *shown = files_path(c->d, c->source->config_dir, name);
-	owned_mem char *bytes = NULL;
 	struct tree_error error;
 	struct tree_node *root;
-	size_t len;
-	int err = files_read(c->d, dirfd, base, shown, TREE_BYTES_MAX, c->source->any_owner, &bytes,
-			     &len);
+	int err = tree_parse(&c->d->arena, f->bytes, f->len, &root, &error);
 
-	if (err == -ENOENT)
-		return complain(c, shown,
-				"not there: write one (an example is in cleat.policy(5)), "
-				"or name another directory");
-	if (err < 0)
-		return err;
-	err = tree_parse(&c->d->arena, bytes, len, &root, &error);
 	if (err == -EBADMSG) {
-		const struct place_in_file at = { shown, name, error.line, error.column };
+		const struct place_in_file at = { f->shown, f->name, error.line, error.column };
 
 		return draft_complain(c->d, &at, "%s", error.what);
 	}
-	return err < 0 ? err : policy_read(c->d, kind, shown, name, root);
+	return err < 0 ? err : policy_read(c->d, kind, f->shown, f->name, root);
 }
 
-/* "x.yml" would be left aside in silence: what is not read must not look as if it were. */
-static int drop_ins_check(struct compiling *c, int dirfd)
+static int files_compile(struct compiling *c)
 {
-	const char **names;
-	size_t count;
-	int err = files_list(c->d, dirfd, ".yml", &names, &count);
+	const struct policy_files *f = c->files;
+	int err = file_compile(c, POLICY_FILE_MAIN, &f->main);
 
-	if (err == 0 && count > 0)
-		return complain(c,
-				files_path(c->d, c->source->config_dir,
-					   files_path(c->d, DROP_INS, names[0])),
-				"would not be read: rename it to end in .yaml");
-	return err;
-}
-
-static int drop_ins_compile(struct compiling *c, int config)
-{
-	owned_fd int dir = -1;
-	const char **names;
-	size_t count;
-	int err = files_open_dir(c->d, config, DROP_INS,
-				 files_path(c->d, c->source->config_dir, DROP_INS),
-				 c->source->any_owner, &dir);
-
-	if (err == -ENOENT)
-		return 0;
-	if (err == 0)
-		err = drop_ins_check(c, dir);
-	if (err == 0)
-		err = files_list(c->d, dir, ".yaml", &names, &count);
-	for (size_t i = 0; err == 0 && i < count; i++)
-		err = file_compile(c, POLICY_FILE_DROP_IN, dir, names[i],
-				   files_path(c->d, DROP_INS, names[i]));
+	for (size_t i = 0; err == 0 && i < f->drop_in_count; i++)
+		err = file_compile(c, POLICY_FILE_DROP_IN, &f->drop_ins[i]);
 	return err;
 }
 
@@ -130,34 +89,31 @@ int policy_sequence_seen(const char *state_dir, const char *trust_domain, uint64
 }
 
 /* The highest one of the generation before and of what is kept. */
-static int sequence_seen(struct compiling *c, const char *trust_domain, uint64_t *ret)
+static int sequence_seen(struct compiling *c, const struct policy_file *f, const char *trust_domain,
+			 uint64_t *ret)
 {
 	const struct policy_image *before = c->source->previous;
 	const struct policy_domain *was =
 		before ? policy_domain(before, trust_domain, strlen(trust_domain)) : NULL;
-	uint64_t kept_number = 0;
-	int err = 0;
 
-	if (c->source->state_dir)
-		err = policy_sequence_seen(c->source->state_dir, trust_domain, &kept_number);
-	if (err < 0)
+	if (f->seen_err < 0)
 		return complain(
 			c,
 			files_path(c->d, c->source->state_dir,
-				   files_path(c->d, TRUST, trust_domain)),
+				   files_path(c->d, POLICY_TRUST, trust_domain)),
 			"its .sequence cannot be read: it keeps the highest spiffe_sequence that was "
 			"seen; put it right, or remove it if the bundle there is known to be the "
 			"newest");
 	*ret = was ? (uint64_t)was->sequence_hi << 32 | was->sequence_lo : 0;
-	*ret = kept_number > *ret ? kept_number : *ret;
+	*ret = f->seen > *ret ? f->seen : *ret;
 	return 0;
 }
 
-static int sequence_check(struct compiling *c, const char *shown, const struct bundle *b)
+static int sequence_check(struct compiling *c, const struct policy_file *f, const struct bundle *b)
 {
-	const struct place_in_file at = { .file = shown, .line = 1, .column = 1 };
+	const struct place_in_file at = { .file = f->shown, .line = 1, .column = 1 };
 	uint64_t seen;
-	int err = sequence_seen(c, b->trust_domain, &seen);
+	int err = sequence_seen(c, f, b->trust_domain, &seen);
 
 	if (err < 0)
 		return err;
@@ -170,36 +126,27 @@ static int sequence_check(struct compiling *c, const char *shown, const struct b
 	return 0;
 }
 
-static int bundle_compile(struct compiling *c, int dirfd, const char *base)
+static int bundle_compile(struct compiling *c, const struct policy_file *f)
 {
-	const char *shown = files_path(c->d, c->source->config_dir, files_path(c->d, TRUST, base));
-	size_t name_len = strlen(base) - strlen(".json");
+	size_t name_len = strlen(f->base) - strlen(".json");
 	char name[SPIFFE_TRUST_DOMAIN_MAX + 1], why[512] = "";
-	owned_mem char *bytes = NULL;
 	struct bundle **b;
-	size_t len;
 	int err;
 
-	if (!spiffe_trust_domain_valid(base, name_len))
-		return complain(c, shown, "no bundle's name: it is <trust domain>.json");
-	memcpy(name, base, name_len);
+	if (!spiffe_trust_domain_valid(f->base, name_len))
+		return complain(c, f->shown, "no bundle's name: it is <trust domain>.json");
+	memcpy(name, f->base, name_len);
 	name[name_len] = '\0';
-	err = files_read(c->d, dirfd, base, shown, BUNDLE_BYTES_MAX, c->source->any_owner, &bytes,
-			 &len);
-	if (err == -ENOENT)
-		return complain(c, shown, "went away while it was to be read");
-	if (err < 0)
-		return err;
 	b = draft_more(&c->d->bundles, &c->d->bundle_count, &c->d->bundle_cap, sizeof(*b));
 	if (!b)
 		return -ENOMEM;
-	err = bundle_parse(name, bytes, len, b, why, sizeof(why));
+	err = bundle_parse(name, f->bytes, f->len, b, why, sizeof(why));
 	if (err == -EBADMSG) {
-		snprintf(c->d->error, c->d->error_cap, "%s:%s%s", shown,
+		snprintf(c->d->error, c->d->error_cap, "%s:%s%s", f->shown,
 			 isdigit((unsigned char)why[0]) ? "" : "1:1: ", why);
 		return err;
 	}
-	return err < 0 ? err : sequence_check(c, shown, *b);
+	return err < 0 ? err : sequence_check(c, f, *b);
 }
 
 static bool has_bundle(const struct draft *d, const char *trust_domain)
@@ -212,20 +159,15 @@ static bool has_bundle(const struct draft *d, const char *trust_domain)
 
 /* That a bundle of a foreign domain is missing is no mistake: removing it is how its hosts are refused at once,
  * whatever rules name them. */
-static int bundles_compile(struct compiling *c, int config)
+static int bundles_compile(struct compiling *c)
 {
-	owned_fd int dir = -1;
-	const char **names;
-	size_t count = 0;
+	const char *shown = files_path(c->d, c->source->config_dir, POLICY_TRUST);
 	char own[SPIFFE_TRUST_DOMAIN_MAX + 16];
-	const char *shown = files_path(c->d, c->source->config_dir, TRUST);
-	int err = files_open_dir(c->d, config, TRUST, shown, c->source->any_owner, &dir);
+	int err = 0;
 
-	if (err == 0)
-		err = files_list(c->d, dir, ".json", &names, &count);
-	for (size_t i = 0; err == 0 && i < count; i++)
-		err = bundle_compile(c, dir, names[i]);
-	if (err < 0 && err != -ENOENT)
+	for (size_t i = 0; err == 0 && i < c->files->bundle_count; i++)
+		err = bundle_compile(c, &c->files->bundles[i]);
+	if (err < 0)
 		return err;
 	if (has_bundle(c->d, c->d->trust_domain))
 		return 0;
@@ -276,26 +218,22 @@ static void revoked_settle(struct draft *d)
 /* No file: nothing is revoked. One that cannot be read refuses the generation: it must not look as if it were empty. */
 static int revoked_compile(struct compiling *c)
 {
-	owned_mem char *bytes = NULL;
-	const char *shown, *line;
+	const struct policy_file *f = &c->files->revoked;
+	owned_mem char *copy = NULL; /* cut into lines */
 	unsigned number = 0;
+	const char *line;
+	int err = 0;
 	char *rest;
-	size_t len;
-	int err;
 
-	if (!c->source->state_dir)
+	if (!f->bytes)
 		return 0;
-	shown = files_path(c->d, c->source->state_dir, POLICY_REVOKED_FILE);
-	err = files_read(c->d, AT_FDCWD, shown, shown, REVOKED_BYTES_MAX, c->source->any_owner,
-			 &bytes, &len);
-	if (err < 0)
-		return err == -ENOENT ? 0 : err;
-	if (strlen(bytes) != len || (len && bytes[len - 1] != '\n'))
-		return complain(c, shown, "is cut: \"cleatctl revoke\" writes it as a whole");
-	if (len)
-		bytes[len - 1] = '\0';
-	for (rest = len ? bytes : NULL; err == 0 && (line = strsep(&rest, "\n"));)
-		err = revoked_take(c, shown, line, ++number);
+	if (strlen(f->bytes) != f->len || (f->len && f->bytes[f->len - 1] != '\n'))
+		return complain(c, f->shown, "is cut: \"cleatctl revoke\" writes it as a whole");
+	copy = strndup(f->bytes, f->len ? f->len - 1 : 0);
+	if (!copy)
+		return -ENOMEM;
+	for (rest = f->len ? copy : NULL; err == 0 && (line = strsep(&rest, "\n"));)
+		err = revoked_take(c, f->shown, line, ++number);
 	revoked_settle(c->d);
 	return err;
 }
@@ -304,38 +242,34 @@ static int revoked_compile(struct compiling *c)
 
 static int compile(struct compiling *c)
 {
-	owned_fd int config = -1;
-	int err = files_open_dir(c->d, AT_FDCWD, c->source->config_dir, c->source->config_dir,
-				 c->source->any_owner, &config);
+	int err = files_compile(c);
 
-	if (err == -ENOENT)
-		return complain(c, c->source->config_dir, "not there: make it, or name another");
 	if (err == 0)
-		err = file_compile(c, POLICY_FILE_MAIN, config, "cleat.yaml", "cleat.yaml");
-	if (err == 0)
-		err = drop_ins_compile(c, config);
-	if (err == 0)
-		err = bundles_compile(c, config);
-	if (err == 0)
-		err = revoked_compile(c);
-	return err;
+		err = bundles_compile(c);
+	return err < 0 ? err : revoked_compile(c);
 }
 
 int policy_compile(const struct policy_source *source, void **ret_image, size_t *ret_size,
 		   char *error, size_t error_cap)
 {
+	owned(policy_files_owned) struct policy_files *read_here = NULL;
 	owned(draft_drop) struct draft d = { .leeway_s = LEEWAY_S,
 					     .est_tolerance_ms = EST_TOLERANCE_MS,
 					     .error = error,
 					     .error_cap = error_cap };
-	struct compiling c = { &d, source };
+	struct compiling c = { &d, source, source->files };
 	owned_mem void *image = NULL;
 	size_t size;
-	int err;
+	int err = 0;
 
 	if (error_cap)
 		error[0] = '\0';
-	err = compile(&c);
+	if (!c.files) {
+		err = policy_gather(source, &read_here, error, error_cap);
+		c.files = read_here;
+	}
+	if (err == 0)
+		err = compile(&c);
 	if (err == 0)
 		err = draft_build(&d, source->previous, &image, &size);
 	if (err == 0)

@@ -4,7 +4,32 @@
 #ifndef CLEAT_EDGE_POLICY_FILES_H
 #define CLEAT_EDGE_POLICY_FILES_H
 
+#include "base/cleanup.h"
 #include "edge/policy_draft.h"
+#include "edge/policy_yaml.h"
+
+#define POLICY_DROP_INS "policies.d"
+#define POLICY_TRUST	"trust"
+
+/* A file that was read; nobody has looked into it. */
+struct policy_file {
+	const char *base;  /* its name in its directory */
+	const char *name;  /* below the configuration's directory */
+	const char *shown; /* for messages */
+	char *bytes; /* owned; NUL behind them; NULL: not there (the list of what is revoked) */
+	size_t len;
+	uint64_t seen; /* bundles: the highest spiffe_sequence kept of this trust domain */
+	int seen_err;
+};
+
+/* What policy_gather() gives. */
+struct policy_files {
+	struct arena arena; /* of the names */
+	struct policy_file main, revoked;
+	struct policy_file *drop_ins, *bundles; /* in name order */
+	size_t drop_in_count, bundle_count;
+};
+DEFINE_OWNER(policy_files_owned, struct policy_files, policy_files_free)
 
 /* Opens directory @name below @dirfd. -ENOENT where it is not there (no complaint); -EBADMSG with one. */
 int files_open_dir(struct draft *d, int dirfd, const char *name, const char *shown, bool any_owner,

@@ -19,7 +19,17 @@ struct policy_source {
 	const void *
 		previous; /* image of the generation before (labels, places, tombstones), or NULL */
 	bool any_owner;	  /* do not demand root-owned files and directories (tools, tests) */
+	const struct policy_files *
+		files; /* what policy_gather() read, and no file is opened; NULL: it is read here */
 };
+
+struct policy_files;
+
+/* The first half of policy_compile(): everything below the source, judged and read whole, nothing of it looked into.
+ * -EBADMSG with a line in @error. */
+int policy_gather(const struct policy_source *source, struct policy_files **ret, char *error,
+		  size_t error_cap);
+void policy_files_free(struct policy_files *f);
 
 /* Compiles everything below the source into a fresh image (malloc), or one line "file:line:column: what
  * is wrong and what to do" in @error and -EBADMSG (any other failure leaves a line there too). The

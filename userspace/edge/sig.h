@@ -17,6 +17,9 @@ struct sig_key; /* a P-256 key, private or public, parsed once; used by one thre
 
 /* Once per program, before anything else: initialises libcrypto without any configuration file. */
 int sig_open(void);
+/* The same in a process that holds private keys: they lie in locked memory that no core file and no child has, and are
+ * wiped when they are freed. -ENOMEM: it cannot be locked. */
+int sig_open_secret(void);
 
 int sig_sha256(const void *bytes, size_t len, uint8_t ret[32]);
 int sig_random(void *bytes, size_t len);

@@ -4,8 +4,10 @@
 
 #include "base/clock.h"
 #include "base/twin.h"
+#include "edge/json.h"
 #include "flow/verify.h"
 #include "room/front.h"
+#include "room/jail.h"
 #include "room/memory.h"
 #include "room/rooms.h"
 #include <errno.h>
@@ -244,15 +246,21 @@ static void on_sweep(struct loop_source *s, uint32_t events)
 		memory_sweep(c->memory);
 }
 
-static int on_start(void *room)
+static int sweep_open(struct check_room *c)
 {
-	struct check_room *c = room;
 	struct itimerspec every = { { SWEEP_S, 0 }, { SWEEP_S, 0 } };
 
 	c->sweep = (struct loop_source){ timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK),
 					 on_sweep, c };
 	if (c->sweep.fd < 0 || timerfd_settime(c->sweep.fd, 0, &every, NULL) < 0)
 		return -errno;
+	return 0;
+}
+
+static int on_start(void *room)
+{
+	struct check_room *c = room;
+
 	return loop_add(c->front.loop, &c->sweep, EPOLLIN);
 }
 
@@ -272,9 +280,15 @@ int check_room_main(void)
 	if (err == 0)
 		err = sig_open();
 	if (err == 0)
+		err = json_open();
+	if (err == 0)
+		err = jail_enter();
+	if (err == 0)
 		err = verify_cache_new(CACHE_WITS, &room.cache);
 	if (err == 0)
 		err = memory_new(ROOM_FD_CB, ROOM_FD_WINDOW, ROOM_FD_TAGS, &room.memory);
+	if (err == 0)
+		err = sweep_open(&room);
 	if (err < 0) {
 		log_error("open", "error=\"%s\"", strerror(-err));
 		return 1;

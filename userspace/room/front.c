@@ -3,6 +3,7 @@
 #include "room/front.h"
 
 #include "room/image.h"
+#include "room/jail.h"
 #include "room/rooms.h"
 #include <errno.h>
 #include <string.h>
@@ -16,19 +17,15 @@ static int on_start(void *room, const void *body, int *fd)
 {
 	const struct channel_start *m = body;
 	struct front *f = room;
-	unsigned max = door_capacity();
 	int err;
 
 	(void)fd;
 	f->host = m->host;
 	err = f->start(f->room);
 	if (err == 0)
-		err = reaper_start(
-			&f->reaper); /* after the hooks: threads inherit the room's mark */
-	if (err == 0)
 		err = door_open(f->loop, f->reaper, ROOM_FD_LISTEN,
-				max < CONNECTIONS_MAX ? max : CONNECTIONS_MAX, &f->door,
-				&f->opened);
+				f->connections < CONNECTIONS_MAX ? f->connections : CONNECTIONS_MAX,
+				&f->door, &f->opened);
 	if (err < 0) {
 		log_error("start", "error=\"%s\"", strerror(-err));
 		return err;
@@ -201,11 +198,17 @@ int front_run(struct front *f)
 	int err;
 
 	close(ROOM_FD_IMAGE); /* mapped */
+	f->connections = door_capacity();
 	f->door.room = f;
 	f->door.identify = identify;
 	f->door.refuse = refuse;
 	f->channel = (struct loop_source){ ROOM_FD_CHANNEL, on_channel, f };
 	err = loop_add(f->loop, &f->channel, EPOLLIN);
+	/* from the strangers' descriptors on everything happens in the jail: the threads, and what they can do */
+	if (err == 0)
+		err = reaper_start(&f->reaper);
+	if (err == 0)
+		err = jail_seal();
 	if (err == 0)
 		err = channel_send(ROOM_FD_CHANNEL, TELL_READY, NULL, 0, -1);
 	int code = err < 0 ? 1 : loop_run(f->loop, after_round, f);

@@ -31,6 +31,7 @@ struct front {
 	enum channel_phase phase;
 	struct loop_source channel;
 	struct reaper *reaper;
+	unsigned connections; /* at most */
 	struct door *opened;
 };
 

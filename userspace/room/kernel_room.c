@@ -8,6 +8,7 @@
 #include "edge/keys.h"
 #include "edge/policy_yaml.h"
 #include "room/image.h"
+#include "room/jail.h"
 #include "room/kernel_state.h"
 #include "room/place.h"
 #include "room/reader.h"
@@ -60,6 +61,17 @@ static int place_failed(const char *dir, int err)
 	return err;
 }
 
+/* Before anything is read: a room that cannot become who it should be does not run. */
+static int users_check(void)
+{
+	char error[128] = "";
+	int err = jail_users(error, sizeof(error));
+
+	if (err < 0)
+		log_error("users", "error=\"%s\"", error);
+	return err;
+}
+
 int kernel_room_new(const struct kernel_options *o, struct kernel_room **ret)
 {
 	owned(kernel_room_owned) struct kernel_room *k = calloc(1, sizeof(*k));
@@ -77,6 +89,9 @@ int kernel_room_new(const struct kernel_options *o, struct kernel_room **ret)
 				   .counters = { -1, -1 },
 				   .current = { .fd = -1 },
 				   .newest = { .fd = -1 } };
+	err = users_check();
+	if (err < 0)
+		return err;
 	err = place_open(o->runtime_dir, &k->dir, &k->private);
 	if (err < 0)
 		return place_failed(o->runtime_dir, err);
@@ -228,8 +243,11 @@ int kernel_room_check(const struct kernel_options *o)
 	owned_fd int image = -1, key = -1;
 	struct host_facts host;
 	char error[512];
-	int err = reader_run(&ro, -1, &image, error, sizeof(error));
+	int err = users_check();
 
+	if (err < 0)
+		return err;
+	err = reader_run(&ro, -1, &image, error, sizeof(error));
 	if (err < 0) {
 		log_error("policy", "error=\"%s\"", error);
 		return err;
@@ -287,7 +305,7 @@ static int room_fds(struct kernel_room *k, int which, int fds[ROOM_FDS], int map
 static int room_open(struct kernel_room *k, int which)
 {
 	const char *const args[] = { "--log-format", k->o.format == LOG_JSON ? "json" : "text",
-				     NULL };
+				     "--level", level_word(kern_level(k->kern)), NULL };
 	const char *name = public_rooms[which].name;
 	int fds[ROOM_FDS], maps[6] = { -1, -1, -1, -1, -1, -1 };
 	int err;

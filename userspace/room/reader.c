@@ -4,10 +4,12 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "edge/json.h"
 #include "edge/policy_yaml.h"
 #include "edge/sig.h"
 #include "room/channel.h"
 #include "room/image.h"
+#include "room/jail.h"
 #include "room/rooms.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -128,16 +130,34 @@ int reader_run(const struct reader_options *o, int previous, int *ret_image, cha
 
 /* ---- the child's side ---- */
 
-static int compile(const struct reader_options *o, int *ret_fd, uint32_t *ret_generation,
-		   char *error, size_t error_cap)
-{
-	owned_mem char *previous = NULL;
-	owned_mem void *image = NULL;
-	size_t previous_len = 0, size;
-	int err = file_read_fd(ROOM_FD_IMAGE, POLICY_MAX, &previous, &previous_len);
+/* All the bytes it will ever see. The files are root's, and maybe for root's eyes only. */
+struct read_all {
+	struct policy_files *files;
+	char *previous; /* image of the generation before */
+	size_t previous_len;
+};
 
-	if (err == 0 && previous_len)
-		err = policy_check(previous, previous_len);
+static int read_all(const struct reader_options *o, struct read_all *ret, char *error,
+		    size_t error_cap)
+{
+	struct policy_source source = { .config_dir = o->config_dir, .state_dir = o->state_dir };
+	int err = file_read_fd(ROOM_FD_IMAGE, POLICY_MAX, &ret->previous, &ret->previous_len);
+
+	if (err < 0) {
+		snprintf(error, error_cap, "the image of the generation before: %s",
+			 strerror(-err));
+		return err;
+	}
+	return policy_gather(&source, &ret->files, error, error_cap);
+}
+
+static int compile(const struct reader_options *o, const struct read_all *all, int *ret_fd,
+		   uint32_t *ret_generation, char *error, size_t error_cap)
+{
+	owned_mem void *image = NULL;
+	size_t size;
+	int err = all->previous_len ? policy_check(all->previous, all->previous_len) : 0;
+
 	if (err < 0) {
 		snprintf(error, error_cap, "the image of the generation before: %s",
 			 strerror(-err));
@@ -146,7 +166,8 @@ static int compile(const struct reader_options *o, int *ret_fd, uint32_t *ret_ge
 	struct policy_source source = {
 		.config_dir = o->config_dir,
 		.state_dir = o->state_dir,
-		.previous = previous_len ? previous : NULL,
+		.previous = all->previous_len ? all->previous : NULL,
+		.files = all->files,
 	};
 
 	err = policy_compile(&source, &image, &size, error, error_cap);
@@ -163,13 +184,21 @@ int reader_main(const struct reader_options *o)
 {
 	struct channel_error bad = { 0 };
 	struct channel_image good = { 0 };
+	struct read_all all = { 0 }; /* until the process ends */
 	owned_fd int image = -1;
 	int err = sig_open();
 
 	if (err == 0)
-		err = compile(o, &image, &good.generation, bad.line, sizeof(bad.line));
-	else
-		snprintf(bad.line, sizeof(bad.line), "OpenSSL cannot be initialised");
+		err = json_open();
+	if (err < 0)
+		snprintf(bad.line, sizeof(bad.line), "OpenSSL or jansson cannot be initialised");
+	if (err == 0)
+		err = read_all(o, &all, bad.line, sizeof(bad.line));
+	/* nothing was looked into so far; from here on there is nothing to open and nobody to be */
+	if (jail_enter() < 0 || jail_seal() < 0)
+		return 1;
+	if (err == 0)
+		err = compile(o, &all, &image, &good.generation, bad.line, sizeof(bad.line));
 	if (err < 0)
 		err = channel_send(ROOM_FD_CHANNEL, TELL_ERROR, &bad, sizeof(bad), -1);
 	else

@@ -27,6 +27,8 @@ struct reaper {
 	atomic_bool asleep;
 	int wake;
 
+	pthread_barrier_t there; /* every thread has what it needs to make */
+
 	pthread_mutex_t lock; /* the slow lane */
 	pthread_cond_t more;
 	int slow[REAPER_SLOW];
@@ -86,6 +88,7 @@ static void *slow_lane(void *arg)
 	struct reaper *r = arg;
 	timer_t kick = kick_new();
 
+	pthread_barrier_wait(&r->there);
 	for (;;) {
 		pthread_mutex_lock(&r->lock);
 		while (r->slow_tail == r->slow_head)
@@ -121,6 +124,7 @@ static void *fast_lane(void *arg)
 	timer_t kick = kick_new();
 	uint64_t n;
 
+	pthread_barrier_wait(&r->there);
 	for (;;) {
 		kick_set(kick, 4 * KICK_NS);
 		while (fast_drain(r))
@@ -168,11 +172,13 @@ int reaper_start(struct reaper **ret)
 	}
 	pthread_mutex_init(&r->lock, NULL);
 	pthread_cond_init(&r->more, NULL);
+	pthread_barrier_init(&r->there, NULL, SLOW_THREADS + 2);
 	err = thread_start(fast_lane, r);
 	for (int i = 0; !err && i < SLOW_THREADS; i++)
 		err = thread_start(slow_lane, r);
 	if (err)
 		return err; /* the room ends: threads that did start go with it */
+	pthread_barrier_wait(&r->there);
 	*ret = r;
 	return 0;
 }

@@ -12,7 +12,7 @@
 
 struct reaper;
 
-/* Starts the threads; they live as long as the process. */
+/* Starts the threads; they live as long as the process, and make nothing any more when this returns. */
 int reaper_start(struct reaper **ret);
 /* May @n more be put? False while a close hangs: the caller then reads no message. */
 bool reaper_has_room(struct reaper *r, unsigned n);

@@ -29,6 +29,9 @@ enum room_fd {
 };
 #define ROOM_FDS (ROOM_FD_END - ROOM_FD_CHANNEL)
 
+/* Level reduced: what the room opens for itself before anything else (room/jail.c). */
+enum { ROOM_FD_PROC = ROOM_FD_END, ROOM_FD_CGROUP_ROOT };
+
 struct room_child {
 	const char *name; /* "sign", "check", "reader" */
 	pid_t pid;
@@ -43,7 +46,7 @@ int room_spawn(const char *name, const char *const *args, const int *fds, unsign
 /* Kills it if it still runs, waits, closes. */
 void room_end(struct room_child *child);
 
-/* In the child, first of all: name, no dumps, no core, limits, signals that are the kernel room's. */
+/* In the child, first of all: name, limits, signals that are the kernel room's. */
 int room_begin(const char *name, enum log_format format);
 
 #endif

@@ -7,6 +7,7 @@
 #include "edge/keys.h"
 #include "flow/sign.h"
 #include "room/front.h"
+#include "room/jail.h"
 #include "room/rooms.h"
 #include <stdio.h>
 #include <string.h>
@@ -190,7 +191,9 @@ int sign_room_main(void)
 	int err = front_open(&room.front, "sign");
 
 	if (err == 0)
-		err = sig_open();
+		err = sig_open_secret();
+	if (err == 0)
+		err = jail_enter();
 	if (err == 0)
 		err = keys_read(ROOM_FD_HOST_KEY, &room.host_key); /* before the first client */
 	if (err < 0) {

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a room gives up before it answers anybody. See jail.h. */
+#include "room/jail.h"
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/twin.h"
+#include "edge/cgroupfs.h"
+#include "edge/peer.h"
+#include "room/rooms.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
+#include <malloc.h>
+#include <pwd.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#define QUIET_MOUNT (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+
+/* No capability by being root, none by changing the user, none ambient; and none of these bits is ever cleared. */
+#define LOCKED_BITS                                                                                \
+	(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |                           \
+	 SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |   \
+	 SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
+
+/* The room this process is. */
+static const struct jail *self;
+static bool has_windows;
+
+static int failed(const char *step, int err, const char *way_out)
+{
+	log_error("jail", "room=%s step=\"%s\" error=\"%s%s\"", self ? self->room : "kernel", step,
+		  strerror(-err), way_out);
+	return err;
+}
+
+static int result(int n)
+{
+	return n < 0 ? -errno : 0;
+}
+
+/* ---- users ---- */
+
+/* Of the file, by no name service: at boot none answers, and what answers one is not for a room to load. */
+int jail_user(const char *name, uid_t *ret_uid, gid_t *ret_gid)
+{
+	owned_file FILE *f = fopen("/etc/passwd", "re");
+	struct passwd *p = NULL;
+
+	while (f && (p = fgetpwent(f)))
+		if (strcmp(p->pw_name, name) == 0)
+			break;
+	if (!f || !p)
+		return -ENOENT;
+	if (p->pw_uid == 0 || p->pw_gid == 0)
+		return -EPERM;
+	*ret_uid = p->pw_uid;
+	*ret_gid = p->pw_gid;
+	return 0;
+}
+
+int jail_users(char *error, size_t error_cap)
+{
+	static const char *const rooms[] = { "sign", "check", "reader" };
+	uid_t uid;
+	gid_t gid;
+
+	for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
+		int err = jail_user(jail_of(rooms[i])->user, &uid, &gid);
+
+		if (err == 0)
+			continue;
+		snprintf(error, error_cap, "%s",
+			 err == -EPERM ? "is root: a room never runs as root"
+				       : "no such user in /etc/passwd: run systemd-sysusers");
+		snprintf(error + strlen(error), error_cap - strlen(error), " (%s)",
+			 jail_of(rooms[i])->user);
+		return err;
+	}
+	return 0;
+}
+
+/* ---- dumps ---- */
+
+static int no_core(void)
+{
+	return kept(jail_core) ? result(setrlimit(RLIMIT_CORE, &(struct rlimit){ 0, 0 })) : 0;
+}
+
+/* An exec allows them again, and changing the user sets the flag to whatever fs.suid_dumpable says. */
+static int no_dumps(void)
+{
+	return kept(jail_core) ? result(prctl(PR_SET_DUMPABLE, 0))
+			       : result(prctl(PR_SET_DUMPABLE, 1));
+}
+
+/* ---- begin ---- */
+
+/* Standard ones, and those of enum room_fd that this room is given: one more is a leak of who started us. */
+static int only_named_descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int last = ROOM_FD_CHANNEL + (int)self->fds, err = 0;
+	unsigned seen = 0;
+	struct dirent *e;
+
+	if (!d)
+		return -errno;
+	while ((errno = 0, e = readdir(d))) {
+		int fd = atoi(e->d_name);
+
+		if (e->d_name[0] == '.' || fd == dirfd(d))
+			continue;
+		if (fd >= last && kept(jail_fds))
+			err = -EMFILE;
+		seen += fd < last;
+	}
+	if (errno)
+		err = -errno;
+	closedir(d);
+	return err < 0 ? err : seen == (unsigned)last ? 0 : -EBADF;
+}
+
+/* What is on the way to a window lies above both. */
+static int out_of_the_way(int fd)
+{
+	owned_fd int from = fd;
+
+	return from < 0 ? from : fcntl(from, F_DUPFD_CLOEXEC, ROOM_FD_CGROUP_ROOT + 1);
+}
+
+static int window_put(int fd, int at)
+{
+	owned_fd int from = out_of_the_way(fd);
+
+	return from < 0 ? -errno : result(dup3(from, at, O_CLOEXEC));
+}
+
+/* Processes and nothing else of procfs, whatever the host's own mount shows or hides. */
+static int proc_window(void)
+{
+	owned_fd int fs = out_of_the_way(fsopen("proc", FSOPEN_CLOEXEC));
+
+	if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "subset", "pid", 0) < 0 ||
+	    fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -errno;
+	return window_put(fsmount(fs, FSMOUNT_CLOEXEC, QUIET_MOUNT), ROOM_FD_PROC);
+}
+
+static int cgroup_window(void)
+{
+	struct mount_attr quiet = { .attr_set = QUIET_MOUNT };
+	char mount[PATH_MAX];
+	int err = cgroupfs_find(mount, sizeof(mount));
+
+	if (err < 0)
+		return err;
+	owned_fd int tree =
+		out_of_the_way(open_tree(AT_FDCWD, mount, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+
+	if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &quiet, sizeof(quiet)) < 0)
+		return -errno;
+	return window_put(take_fd(&tree), ROOM_FD_CGROUP_ROOT);
+}
+
+int jail_begin(const char *room, bool reduced)
+{
+	int err;
+
+	self = jail_of(room);
+	if (!self)
+		return -EINVAL;
+	has_windows = reduced && self->fds == ROOM_FDS;
+	err = no_dumps();
+	if (err < 0)
+		return failed("no dumps", err, "");
+	err = only_named_descriptors();
+	if (err < 0)
+		return failed("descriptors", err, "");
+	if (!has_windows)
+		return 0;
+	err = proc_window();
+	if (err < 0)
+		return failed("processes", err, "");
+	err = cgroup_window();
+	if (err < 0)
+		return failed("cgroups", err, "");
+	peer_windows(ROOM_FD_PROC, ROOM_FD_CGROUP_ROOT);
+	return 0;
+}
+
+/* ---- enter ---- */
+
+/* What the C library would do at first use and could not any more: the time zone's file, a heap for each thread. */
+static int settle_libc(void)
+{
+	tzset();
+	return mallopt(M_ARENA_MAX, 1) == 1 ? 0 : -ENOMEM;
+}
+
+static int limits(void)
+{
+	const struct rlimit files = { self->files, self->files };
+	const struct rlimit size = { self->file_size, self->file_size };
+
+	if (self->files && setrlimit(RLIMIT_NOFILE, &files) < 0)
+		return -errno;
+	return self->file_size ? result(setrlimit(RLIMIT_FSIZE, &size)) : 0;
+}
+
+/* A root of its own, empty and read-only; what was there is unmounted behind us. */
+static int empty_root(void)
+{
+	static const char here[] = "/proc"; /* any directory; in our own namespace only */
+	unsigned long flags = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("cleat", here, "tmpfs", flags, "mode=0555,size=4k,nr_inodes=2") < 0 ||
+	    chdir(here) < 0)
+		return -errno;
+	if (syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0)
+		return -errno;
+	return result(chdir("/"));
+}
+
+static int bounding_drop(uint64_t keep)
+{
+	for (unsigned cap = 0; prctl(PR_CAPBSET_READ, cap) >= 0; cap++)
+		if (!(keep & 1ull << cap) && prctl(PR_CAPBSET_DROP, cap) < 0)
+			return -errno;
+	return result(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0));
+}
+
+static int capabilities_set(uint64_t keep)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	uint32_t low = (uint32_t)keep, high = (uint32_t)(keep >> 32);
+	const struct __user_cap_data_struct sets[2] = { { low, low, 0 }, { high, high, 0 } };
+
+	return result((int)syscall(SYS_capset, &head, sets));
+}
+
+static int no_bounding(void)
+{
+	return bounding_drop(0);
+}
+
+static int locked_bits(void)
+{
+	return result(prctl(PR_SET_SECUREBITS, LOCKED_BITS));
+}
+
+static uid_t uid;
+static gid_t gid;
+
+static int known_user(void)
+{
+	return jail_user(self->user, &uid, &gid);
+}
+
+static int no_groups(void)
+{
+	return result(setgroups(0, NULL));
+}
+
+static int own_group(void)
+{
+	return result(setresgid(gid, gid, gid));
+}
+
+static int own_user(void)
+{
+	return result(setresuid(uid, uid, uid));
+}
+
+static int no_capabilities(void)
+{
+	return capabilities_set(0);
+}
+
+static int no_new_privileges(void)
+{
+	return result(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+}
+
+/* Read back from the kernel: is it so? */
+static int as_it_should_be(void)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct sets[2], none[2] = { 0 };
+	uid_t u[3];
+	gid_t g[3];
+
+	if (getresuid(&u[0], &u[1], &u[2]) < 0 || getresgid(&g[0], &g[1], &g[2]) < 0 ||
+	    syscall(SYS_capget, &head, sets) < 0)
+		return -errno;
+	for (int i = 0; i < 3; i++)
+		if (u[i] != uid || g[i] != gid || u[i] == 0 || g[i] == 0)
+			return -EPERM;
+	if (getgroups(0, NULL) != 0 || memcmp(sets, none, sizeof(sets)) != 0 ||
+	    prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN) != 0 || prctl(PR_GET_SECUREBITS) != LOCKED_BITS ||
+	    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+		return -EPERM;
+	return !kept(jail_core) || prctl(PR_GET_DUMPABLE) == 0 ? 0 : -EPERM;
+}
+
+/* The visible paragraph: all a room gives up, in this order. */
+static const struct {
+	const char *what;
+	int (*take)(void);
+	const char *way_out;
+} steps[] = {
+	{ "libc", settle_libc, "" },
+	{ "user", known_user, ": no such user in /etc/passwd, run systemd-sysusers" },
+	{ "no core files", no_core, "" },
+	{ "limits", limits, "" },
+	{ "an empty root", empty_root, "" },
+	{ "no capability to be had", no_bounding, "" },
+	{ "secure bits", locked_bits, "" },
+	{ "no supplementary groups", no_groups, "" },
+	{ "own group", own_group, "" },
+	{ "own user", own_user, "" },
+	{ "no capabilities", no_capabilities, "" },
+	{ "no new privileges", no_new_privileges, "" },
+	{ "no dumps", no_dumps, "" },
+	{ "all of that is so", as_it_should_be, "" },
+};
+
+int jail_enter(void)
+{
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		int err = steps[i].take();
+
+		if (err < 0)
+			return failed(steps[i].what, err, steps[i].way_out);
+	}
+	return 0;
+}
+
+/* ---- seal ---- */
+
+int jail_seal(void)
+{
+	struct seccomp_table tables[2] = { self->calls };
+	size_t count = 1;
+	int err;
+
+	if (has_windows)
+		tables[count++] = jail_window_calls;
+	err = result(setrlimit(RLIMIT_NPROC, &(struct rlimit){ 0, 0 }));
+	if (err < 0)
+		return failed("no more processes", err, "");
+	if (!kept(jail_calls))
+		return 0;
+	err = seccomp_seal(tables, count);
+	return err < 0 ? failed("system calls", err, "") : 0;
+}
+
+/* ---- the kernel room ---- */
+
+/* What it is for: the kernel side and its maps and pins; the rooms, which it starts as root, lets drop to their users,
+ * limits and ends; files of whatever owner, which it judges itself; questions about processes. */
+static const unsigned kernel_caps[] = {
+	CAP_BPF,    CAP_PERFMON,      CAP_NET_ADMIN,	   CAP_SYS_ADMIN,  CAP_SYS_RESOURCE,
+	CAP_SETUID, CAP_SETGID,	      CAP_SETPCAP,	   CAP_KILL,	   CAP_IPC_LOCK,
+	CAP_LEASE,  CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE,
+};
+
+int jail_kernel_room(void)
+{
+	uint64_t keep = 0;
+	int err = no_core();
+
+	for (size_t i = 0; i < sizeof(kernel_caps) / sizeof(kernel_caps[0]); i++)
+		keep |= 1ull << kernel_caps[i];
+	/* where it was started with less it goes on with that: what is missing says so itself */
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct has[2];
+
+	if (err == 0)
+		err = result((int)syscall(SYS_capget, &head, has));
+	if (err == 0)
+		keep &= (uint64_t)has[1].permitted << 32 | has[0].permitted;
+	if (err == 0)
+		err = bounding_drop(keep);
+	if (err == 0)
+		err = capabilities_set(keep);
+	if (err == 0)
+		err = no_new_privileges();
+	if (err == 0)
+		err = no_dumps();
+	return err < 0 ? failed("capabilities", err, "") : 0;
+}
