@@ -85,8 +85,9 @@ DEPS_DEB  := debhelper lintian fakeroot
 DEPS_VM   := qemu-system-x86 qemu-system-common busybox-static cpio kmod iproute2 tcpdump
 DEPS      := $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_DEB) $(DEPS_VM)
 
-deps: ## install what is missing (Debian packages) and fetch the guests' kernels
+deps: ## install what is missing (Debian packages, the rooms' users) and fetch the guests' kernels
 	$(Q)tests/lint/deps $(DEPS)
+	$(Q)tests/lint/users
 	$(Q)vmtest/kernels 6.1
 	$(Q)vmtest/kernels 6.12
 
@@ -171,13 +172,15 @@ TEST_policy_again := $(POLICY_COMPILER)
 TEST_audit      := edge/audit base/bytes base/clock model/reason
 TEST_channel    := room/channel
 TEST_watchdog   := room/watchdog room/channel room/loop
+TEST_jail       := room/jail room/jail_calls edge/seccomp edge/cgroupfs edge/peer base/bytes base/log
+TEST_secret     := edge/keys edge/sig edge/sig_secret base/bytes base/file
 TEST_sign       := flow/sign edge/bundle_print $(POLICY_COMPILER)
 TEST_memory     := room/memory model/window model/reason
 TEST_door       := room/door room/loop room/reaper model/reason
 TEST_verify     := flow/verify flow/verify_cache model/window edge/bundle_print $(POLICY_COMPILER)
 UNITS   := $(sort $(basename $(notdir $(wildcard tests/unit/*.c))))
 UNIT_BIN := $(addprefix $(B)/unit/,$(UNITS))
-UNIT_LIBS := -lcriterion $(LIBS_json) $(LIBS_yaml) $(LIBS_ssl)
+UNIT_LIBS := -lcriterion $(LIBS_json) $(LIBS_yaml) $(LIBS_ssl) $(LIBS_seccomp)
 
 .SECONDEXPANSION:
 $(B)/unit/%: $(B)/obj/tests/unit/%.o $$(call obj,$$(addprefix userspace/,$$(addsuffix .c,$$(TEST_$$*))))

@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The jail, by trying what is forbidden: a child enters a room's jail and makes one attempt. It must be killed by SIGSYS,
+ * or refused with the errno of the row; the good rows are what the room lives on. attacks.md 128: what a room that was
+ * taken over can reach.
+ */
+#include "room/jail.h"
+
+#include "room/rooms.h"
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/capability.h>
+#include <linux/io_uring.h>
+#include <linux/perf_event.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/personality.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define KILLED	  (-SIGSYS)
+#define NOT_MADE  250 /* the jail itself could not be entered */
+#define BIND	  "/run/cleat-unit-jail"
+#define RO	  (O_RDONLY | O_CLOEXEC)
+#define DONE(how) ((how) < 0 ? errno : 0)
+
+/* ---- attempts: 0: it was done; else the errno ---- */
+
+#define ATTEMPT(name, how)                                                                         \
+	static int name(void)                                                                      \
+	{                                                                                          \
+		return DONE(how);                                                                  \
+	}
+
+static char buffer[256];
+static struct sockaddr_un nowhere = { .sun_family = AF_UNIX, .sun_path = BIND };
+static union bpf_attr attr;
+
+static int map_as(int prot)
+{
+	return mmap(NULL, 4096, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? -1 : 0;
+}
+
+static int protect_as(int prot)
+{
+	void *at = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return at == MAP_FAILED ? -1 : mprotect(at, 4096, prot);
+}
+
+static void *thread_main(void *arg)
+{
+	return arg;
+}
+
+static int thread_make(void)
+{
+	pthread_t t;
+
+	return pthread_create(&t, NULL, thread_main, NULL) ? -1 : 0;
+}
+
+static int option_take(int level, int option)
+{
+	socklen_t len = sizeof(buffer);
+
+	return getsockopt(0, level, option, buffer, &len);
+}
+
+static int descriptor_send(void)
+{
+	struct iovec iov = { buffer, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	return (int)sendmsg(0, &msg, MSG_NOSIGNAL);
+}
+
+/* getpid of the 32-bit and of the x32 world */
+static long other_world(void)
+{
+	long n = 20;
+
+	__asm__ volatile("int $0x80" : "+a"(n) : : "memory", "r8", "r9", "r10", "r11");
+	return n;
+}
+
+ATTEMPT(nothing, getpid())
+ATTEMPT(memory, map_as(PROT_READ | PROT_WRITE))
+ATTEMPT(randomness, (int)syscall(SYS_getrandom, buffer, 8, 0))
+ATTEMPT(message, descriptor_send())
+ATTEMPT(map_read, (int)syscall(SYS_bpf, BPF_MAP_LOOKUP_ELEM, &attr, sizeof(attr)))
+ATTEMPT(map_write, (int)syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr)))
+ATTEMPT(map_walk, (int)syscall(SYS_bpf, BPF_MAP_GET_NEXT_KEY, &attr, sizeof(attr)))
+ATTEMPT(map_erase, (int)syscall(SYS_bpf, BPF_MAP_DELETE_ELEM, &attr, sizeof(attr)))
+ATTEMPT(map_make, (int)syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr)))
+ATTEMPT(map_find, (int)syscall(SYS_bpf, BPF_MAP_GET_FD_BY_ID, &attr, sizeof(attr)))
+ATTEMPT(map_freeze, (int)syscall(SYS_bpf, BPF_MAP_FREEZE, &attr, sizeof(attr)))
+ATTEMPT(prog_load, (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr)))
+ATTEMPT(pin_open, (int)syscall(SYS_bpf, BPF_OBJ_GET, &attr, sizeof(attr)))
+ATTEMPT(link_detach, (int)syscall(SYS_bpf, BPF_LINK_DETACH, &attr, sizeof(attr)))
+ATTEMPT(file_open, open("/etc/passwd", RO))
+ATTEMPT(file_make, open("/x", O_CREAT | O_WRONLY, 0600))
+ATTEMPT(file_by_handle, (int)syscall(SYS_open_by_handle_at, 0, buffer, RO))
+ATTEMPT(file_remove, unlink("/etc/passwd"))
+ATTEMPT(directory_make, mkdir("/x", 0700))
+ATTEMPT(memory_file, memfd_create("x", 0))
+ATTEMPT(socket_make, socket(AF_INET, SOCK_STREAM, 0))
+ATTEMPT(socket_pair, socketpair(AF_UNIX, SOCK_STREAM, 0, (int *)buffer))
+ATTEMPT(socket_connect, connect(0, (struct sockaddr *)&nowhere, sizeof(nowhere)))
+ATTEMPT(socket_bind, bind(0, (struct sockaddr *)&nowhere, sizeof(nowhere)))
+ATTEMPT(socket_listen, listen(0, 1))
+ATTEMPT(socket_set, setsockopt(0, SOL_SOCKET, SO_LINGER, buffer, 8))
+ATTEMPT(socket_cookie, option_take(SOL_SOCKET, SO_COOKIE))
+ATTEMPT(socket_bytes, option_take(IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE))
+ATTEMPT(socket_end, shutdown(0, SHUT_RDWR))
+ATTEMPT(program, execl("/bin/true", "true", NULL))
+ATTEMPT(process, (int)syscall(SYS_fork))
+ATTEMPT(process_v, (int)syscall(SYS_vfork))
+ATTEMPT(process_3, (int)syscall(SYS_clone3, buffer, 64))
+ATTEMPT(thread, thread_make())
+ATTEMPT(code_map, map_as(PROT_READ | PROT_EXEC))
+ATTEMPT(code_protect, protect_as(PROT_READ | PROT_EXEC))
+ATTEMPT(code_key, (int)syscall(SYS_pkey_mprotect, buffer, 4096, PROT_EXEC, -1))
+ATTEMPT(signal_parent, kill(getppid(), SIGTERM))
+ATTEMPT(signal_own, (int)syscall(SYS_tgkill, getpid(), getpid(), SIGTERM))
+ATTEMPT(trace, (int)ptrace(PTRACE_ATTACH, 1, NULL, NULL))
+ATTEMPT(trace_me, (int)ptrace(PTRACE_TRACEME, 0, NULL, NULL))
+ATTEMPT(peek, (int)syscall(SYS_process_vm_readv, 1, buffer, 1, buffer, 1, 0))
+ATTEMPT(steal, (int)syscall(SYS_pidfd_getfd, 0, 0, 0))
+ATTEMPT(find, (int)syscall(SYS_pidfd_open, 1, 0))
+ATTEMPT(be_root, setuid(0))
+ATTEMPT(be_root_really, (int)syscall(SYS_setresuid, 0, 0, 0))
+ATTEMPT(have_groups, (int)syscall(SYS_setgroups, 0, NULL))
+ATTEMPT(have_capabilities, (int)syscall(SYS_capset, buffer, buffer + 16))
+ATTEMPT(be_dumped, prctl(PR_SET_DUMPABLE, 1))
+ATTEMPT(have_limits, setrlimit(RLIMIT_CORE, &(struct rlimit){ 1, 1 }))
+ATTEMPT(namespaces, unshare(CLONE_NEWUSER))
+ATTEMPT(enter_namespace, setns(0, 0))
+ATTEMPT(mounting, mount("x", "/", "tmpfs", 0, NULL))
+ATTEMPT(unmounting, umount("/"))
+ATTEMPT(new_root, chroot("/"))
+ATTEMPT(duplicate, dup(0))
+ATTEMPT(duplicate_so, fcntl(0, F_DUPFD, 10))
+ATTEMPT(status_flags, fcntl(0, F_SETFL, O_NONBLOCK))
+ATTEMPT(seals, fcntl(0, F_GET_SEALS))
+ATTEMPT(seal, fcntl(0, F_ADD_SEALS, F_SEAL_WRITE))
+ATTEMPT(device, ioctl(0, FIONREAD, buffer))
+ATTEMPT(ring, (int)syscall(SYS_io_uring_setup, 1, buffer))
+ATTEMPT(faults, (int)syscall(SYS_userfaultfd, 0))
+ATTEMPT(counters, (int)syscall(SYS_perf_event_open, buffer, 0, -1, -1, 0))
+ATTEMPT(keys, (int)syscall(SYS_keyctl, 0, -3, 0))
+ATTEMPT(persona, personality(READ_IMPLIES_EXEC))
+ATTEMPT(another_filter, (int)syscall(SYS_seccomp, 1, 0, NULL))
+ATTEMPT(the_clock, (int)syscall(SYS_clock_settime, CLOCK_REALTIME, buffer))
+ATTEMPT(world_32, (int)other_world())
+ATTEMPT(world_x32, (int)syscall(0x40000000 | SYS_getpid))
+ATTEMPT(windows_open, (int)openat(ROOM_FD_PROC, "self/status", RO))
+ATTEMPT(window_self, (int)openat(ROOM_FD_PROC, "self/fdinfo/0", RO))
+ATTEMPT(window_write, (int)openat(ROOM_FD_PROC, "self/comm", O_RDWR | O_CLOEXEC))
+ATTEMPT(window_up, (int)openat(ROOM_FD_PROC, "../etc/passwd", RO))
+ATTEMPT(window_far_up, (int)openat(ROOM_FD_PROC, "../../../../etc/passwd", RO))
+ATTEMPT(window_root, (int)openat(ROOM_FD_PROC, "self/root/etc/passwd", RO))
+ATTEMPT(window_cwd, (int)openat(ROOM_FD_PROC, "self/cwd/etc/passwd", RO))
+ATTEMPT(window_init, (int)openat(ROOM_FD_PROC, "1/root/etc/passwd", RO))
+ATTEMPT(window_memory, (int)openat(ROOM_FD_PROC, "1/mem", RO))
+ATTEMPT(window_sysctl, (int)openat(ROOM_FD_PROC, "sys/kernel/hostname", RO))
+ATTEMPT(window_absolute, (int)openat(ROOM_FD_PROC, "/etc/passwd", RO))
+ATTEMPT(cgroup_open, (int)openat(ROOM_FD_CGROUP_ROOT, "cgroup.procs", RO))
+
+/* ---- what each room must make of them ---- */
+
+enum { SIGN, CHECK, READER, ROOMS };
+static const char *const names[ROOMS] = { "sign", "check", "reader" };
+#define ALL_KILLED                                                                                 \
+	{                                                                                          \
+		KILLED, KILLED, KILLED                                                             \
+	}
+
+/* sign, check, reader; at level full. 0 is done. */
+static const struct {
+	const char *what;
+	int (*attempt)(void);
+	int expect[ROOMS];
+} rows[] = {
+	{ "good: a call it lives on", nothing, { 0, 0, 0 } },
+	{ "good: memory", memory, { 0, 0, 0 } },
+	{ "good: random numbers", randomness, { 0, 0, 0 } },
+	{ "good: a message (to what is no socket)", message, { ENOTSOCK, ENOTSOCK, ENOTSOCK } },
+	{ "good: a map is read (none is there)", map_read, { EINVAL, EINVAL, KILLED } },
+	{ "good: a map is written", map_write, { EINVAL, EINVAL, KILLED } },
+	{ "good: only the check room walks a map", map_walk, { KILLED, EINVAL, KILLED } },
+	{ "good: only the check room erases", map_erase, { KILLED, EINVAL, KILLED } },
+	{ "good: a socket is asked", socket_cookie, { ENOTSOCK, ENOTSOCK, KILLED } },
+	{ "good: only the reader makes an image", memory_file, { KILLED, KILLED, 0 } },
+	{ "good: the rooms ask for an image's seals", seals, { EINVAL, EINVAL, KILLED } },
+	{ "good: only the reader sets them", seal, { KILLED, KILLED, EINVAL } },
+	{ "a map is made", map_make, ALL_KILLED },
+	{ "a map is found by its number", map_find, ALL_KILLED },
+	{ "a map is frozen", map_freeze, ALL_KILLED },
+	{ "a program is loaded", prog_load, ALL_KILLED },
+	{ "a pin is opened", pin_open, ALL_KILLED },
+	{ "a link is detached", link_detach, ALL_KILLED },
+	{ "a file is opened", file_open, ALL_KILLED },
+	{ "a file is made", file_make, ALL_KILLED },
+	{ "a file is opened by handle", file_by_handle, ALL_KILLED },
+	{ "a file is removed", file_remove, ALL_KILLED },
+	{ "a directory is made", directory_make, ALL_KILLED },
+	{ "a socket", socket_make, ALL_KILLED },
+	{ "a pair of sockets", socket_pair, ALL_KILLED },
+	{ "connect", socket_connect, ALL_KILLED },
+	{ "bind", socket_bind, ALL_KILLED },
+	{ "listen", socket_listen, ALL_KILLED },
+	{ "a socket is changed", socket_set, ALL_KILLED },
+	{ "bytes of a socket, by getsockopt", socket_bytes, ALL_KILLED },
+	{ "shutdown", socket_end, ALL_KILLED },
+	{ "a program is executed", program, ALL_KILLED },
+	{ "fork", process, ALL_KILLED },
+	{ "vfork", process_v, ALL_KILLED },
+	{ "clone3", process_3, ALL_KILLED },
+	{ "a thread", thread, ALL_KILLED },
+	{ "memory becomes code, by mmap", code_map, ALL_KILLED },
+	{ "memory becomes code, by mprotect", code_protect, ALL_KILLED },
+	{ "memory becomes code, by pkey_mprotect", code_key, ALL_KILLED },
+	{ "a signal to the daemon", signal_parent, ALL_KILLED },
+	{ "a signal to itself that is no abort", signal_own, ALL_KILLED },
+	{ "ptrace", trace, ALL_KILLED },
+	{ "ptrace, traced", trace_me, ALL_KILLED },
+	{ "another process' memory", peek, ALL_KILLED },
+	{ "another process' descriptor", steal, ALL_KILLED },
+	{ "another process", find, ALL_KILLED },
+	{ "setuid", be_root, ALL_KILLED },
+	{ "setresuid", be_root_really, ALL_KILLED },
+	{ "setgroups", have_groups, ALL_KILLED },
+	{ "capset", have_capabilities, ALL_KILLED },
+	{ "dumps are allowed again", be_dumped, ALL_KILLED },
+	{ "limits", have_limits, ALL_KILLED },
+	{ "a user namespace", namespaces, ALL_KILLED },
+	{ "another's namespace", enter_namespace, ALL_KILLED },
+	{ "mount", mounting, ALL_KILLED },
+	{ "umount", unmounting, ALL_KILLED },
+	{ "chroot", new_root, ALL_KILLED },
+	{ "dup", duplicate, ALL_KILLED },
+	{ "F_DUPFD", duplicate_so, ALL_KILLED },
+	{ "F_SETFL, which shows in the application", status_flags, ALL_KILLED },
+	{ "ioctl", device, ALL_KILLED },
+	{ "io_uring", ring, ALL_KILLED },
+	{ "userfaultfd", faults, ALL_KILLED },
+	{ "perf_event_open", counters, ALL_KILLED },
+	{ "keyctl", keys, ALL_KILLED },
+	{ "personality", persona, ALL_KILLED },
+	{ "another filter", another_filter, ALL_KILLED },
+	{ "the clock is set", the_clock, ALL_KILLED },
+	{ "the 32-bit way in", world_32, ALL_KILLED },
+	{ "the x32 way in", world_x32, ALL_KILLED },
+	{ "no window at level full", windows_open, ALL_KILLED },
+};
+
+/* Level reduced: what the windows show, and what they do not lead to. */
+static const struct {
+	const char *what;
+	int (*attempt)(void);
+	int expect;
+} window_rows[] = {
+	{ "good: a process", windows_open, 0 },
+	{ "good: its own pidfds", window_self, 0 },
+	{ "for writing", window_write, KILLED },
+	{ "up", window_up, ENOENT },
+	{ "far up", window_far_up, ENOENT },
+	{ "by the own root", window_root, ENOENT },
+	{ "by the own directory", window_cwd, ENOENT },
+	{ "by init's root", window_init, EACCES },
+	{ "init's memory", window_memory, EACCES },
+	{ "a sysctl", window_sysctl, ENOENT },
+	{ "an absolute path", window_absolute, ENOENT },
+	{ "the root itself", file_open, KILLED },
+	{ "a file of the cgroup hierarchy", cgroup_open, KILLED },
+	{ "a socket", socket_make, KILLED },
+	{ "fork", process, KILLED },
+};
+
+/* ---- the trial ---- */
+
+/* The descriptors a room is given, and no others: any will do. */
+static void descriptors_arrange(unsigned count, unsigned more)
+{
+	int null = open("/dev/null", O_RDWR);
+
+	for (int fd = 0; fd < ROOM_FD_CHANNEL + (int)(count + more); fd++)
+		dup2(null, fd);
+	close_range((unsigned)ROOM_FD_CHANNEL + count + more, ~0u, 0);
+}
+
+/* Ends by the system call itself: at a function that does not return the sanitizers make calls of their own. */
+static void in_jail(const char *room, bool reduced, int (*attempt)(void))
+{
+	descriptors_arrange(jail_of(room)->fds, 0);
+	if (jail_begin(room, reduced) < 0 || jail_enter() < 0 || jail_seal() < 0)
+		_exit(NOT_MADE);
+	syscall(SYS_exit_group, attempt());
+}
+
+/* 0, an errno, or KILLED. */
+static int outcome(pid_t child)
+{
+	int status;
+
+	cr_assert_eq(waitpid(child, &status, 0), child);
+	if (WIFSIGNALED(status))
+		return -WTERMSIG(status);
+	cr_assert_neq(WEXITSTATUS(status), NOT_MADE, "the jail cannot be entered: see above");
+	return WEXITSTATUS(status);
+}
+
+static int tried(const char *room, bool reduced, int (*attempt)(void))
+{
+	pid_t child = fork();
+
+	if (child == 0)
+		in_jail(room, reduced, attempt);
+	return outcome(child);
+}
+
+static void judge(const char *room, const char *what, int expect, int got)
+{
+	cr_expect_eq(got, expect, "%s room: %s: %d instead of %d%s", room, what, got, expect,
+		     expect == KILLED && got >= 0 ? "; accepted: twin=jail_calls:" : "");
+}
+
+static void need_root(void)
+{
+	char error[128];
+
+	if (geteuid() != 0)
+		cr_skip_test("only root can enter a jail");
+	cr_assert_eq(jail_users(error, sizeof(error)), 0, "%s", error);
+}
+
+TestSuite(jail, .init = need_root, .timeout = 120);
+
+Test(jail, what_is_forbidden)
+{
+	for (int room = 0; room < ROOMS; room++)
+		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+			judge(names[room], rows[i].what, rows[i].expect[room],
+			      tried(names[room], false, rows[i].attempt));
+}
+
+Test(jail, the_windows_of_level_reduced)
+{
+	for (int room = SIGN; room <= CHECK; room++)
+		for (size_t i = 0; i < sizeof(window_rows) / sizeof(window_rows[0]); i++)
+			judge(names[room], window_rows[i].what, window_rows[i].expect,
+			      tried(names[room], true, window_rows[i].attempt));
+	judge("reader", "it has none", KILLED, tried("reader", true, windows_open));
+}
+
+/* ---- without the filter: what the other walls hold by themselves ---- */
+
+static int root_entries(void)
+{
+	DIR *d = opendir("/");
+	int n = 0;
+
+	while (d && readdir(d))
+		n++;
+	return d ? n - 2 : 99; /* "." and ".." */
+}
+
+static bool line_is(const char *text, const char *line)
+{
+	const char *at = strstr(text, line);
+
+	return at && (at == text || at[-1] == '\n');
+}
+
+/* Of /proc/self/status, read through a descriptor from before. */
+static bool status_right(int fd, uid_t uid, gid_t gid)
+{
+	static const char *const lines[] = {
+		"CapInh:\t0000000000000000\n",
+		"CapPrm:\t0000000000000000\n",
+		"CapEff:\t0000000000000000\n",
+		"CapBnd:\t0000000000000000\n",
+		"CapAmb:\t0000000000000000\n",
+		"NoNewPrivs:\t1\n",
+		"Groups:\t \n",
+	};
+	char text[4096] = "", ids[128];
+	bool right = pread(fd, text, sizeof(text) - 1, 0) > 0;
+
+	snprintf(ids, sizeof(ids), "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", uid, uid, uid,
+		 uid, gid, gid, gid, gid);
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+		right = right && line_is(text, lines[i]);
+	return right && line_is(text, ids);
+}
+
+#define WANT(condition)                                                                            \
+	do {                                                                                       \
+		if (!(condition)) {                                                                \
+			dprintf(2, "%s: not so: %s\n", room, #condition);                          \
+			return 1;                                                                  \
+		}                                                                                  \
+	} while (0)
+
+/* A room between entering and sealing. */
+static int walls(const char *room)
+{
+	const struct jail *j = jail_of(room);
+	struct rlimit core, files, size;
+	uid_t uid;
+	gid_t gid;
+	int status = open("/proc/self/status", O_RDONLY); /* takes a room's number: see below */
+
+	WANT(status >= 0 && jail_user(j->user, &uid, &gid) == 0);
+	WANT(jail_enter() == 0);
+	WANT(status_right(status, uid, gid));
+	WANT(root_entries() == 0);
+	WANT(file_open() == ENOENT && file_make() != 0 && directory_make() != 0);
+	WANT(be_root() == EPERM && be_root_really() == EPERM && have_groups() == EPERM);
+	WANT(mounting() == EPERM && unmounting() == EPERM && new_root() == EPERM);
+	WANT(program() == ENOENT);
+	WANT(signal_parent() == EPERM && trace() == EPERM && the_clock() == EPERM);
+	WANT(prctl(PR_GET_DUMPABLE) == 0);
+	WANT(getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_max == 0);
+	WANT(getrlimit(RLIMIT_NOFILE, &files) == 0 && (!j->files || files.rlim_max == j->files));
+	WANT(getrlimit(RLIMIT_FSIZE, &size) == 0 &&
+	     (!j->file_size || size.rlim_max == j->file_size));
+	return 0;
+}
+
+Test(jail, the_walls_one_by_one)
+{
+	for (int room = 0; room < ROOMS; room++) {
+		pid_t child = fork();
+
+		if (child == 0) {
+			descriptors_arrange(jail_of(names[room])->fds, 0);
+			_exit(jail_begin(names[room], false) < 0 ? NOT_MADE : walls(names[room]));
+		}
+		cr_expect_eq(outcome(child), 0, "%s", names[room]);
+	}
+}
+
+/* One descriptor too many, or one too few: no room. */
+Test(jail, foreign_descriptors)
+{
+	static const struct {
+		const char *what;
+		int more;
+		bool begins;
+	} cases[] = { { "good", 0, true }, { "one more", 1, false }, { "one less", -1, false } };
+
+	for (int room = 0; room < ROOMS; room++)
+		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+			pid_t child = fork();
+
+			if (child == 0) {
+				descriptors_arrange(jail_of(names[room])->fds,
+						    (unsigned)cases[i].more);
+				_exit(jail_begin(names[room], false) < 0);
+			}
+			cr_expect_eq(outcome(child), !cases[i].begins, "%s room: %s%s", names[room],
+				     cases[i].what,
+				     cases[i].begins ? "" : "; accepted: twin=jail_fds:");
+		}
+}
+
+Test(jail, no_such_room)
+{
+	cr_expect_null(jail_of("kernel"));
+	cr_expect_null(jail_of(""));
+	cr_expect_lt(jail_begin("nobody", false), 0);
+}
