@@ -303,7 +303,8 @@ static void descriptors_arrange(unsigned count, unsigned more)
 	int null = open("/dev/null", O_RDWR);
 
 	for (int fd = 0; fd < ROOM_FD_CHANNEL + (int)(count + more); fd++)
-		dup2(null, fd);
+		if (fd != STDERR_FILENO)
+			dup2(null, fd);
 	close_range((unsigned)ROOM_FD_CHANNEL + count + more, ~0u, 0);
 }
 
@@ -438,8 +439,11 @@ static int walls(const char *room)
 	WANT(mounting() == EPERM && unmounting() == EPERM && new_root() == EPERM);
 	WANT(program() == ENOENT);
 	WANT(signal_parent() == EPERM && trace() == EPERM && the_clock() == EPERM);
-	WANT(prctl(PR_GET_DUMPABLE) == 0);
-	WANT(getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_max == 0);
+	WANT(getrlimit(RLIMIT_CORE, &core) == 0);
+	if (core.rlim_max != 0 || prctl(PR_GET_DUMPABLE) != 0) {
+		dprintf(2, "accepted: twin=jail_core: %s can leave a core file\n", room);
+		return 1;
+	}
 	WANT(getrlimit(RLIMIT_NOFILE, &files) == 0 && (!j->files || files.rlim_max == j->files));
 	WANT(getrlimit(RLIMIT_FSIZE, &size) == 0 &&
 	     (!j->file_size || size.rlim_max == j->file_size));

@@ -53,6 +53,12 @@ static void child(int talk, int file)
 
 	if (err == 0)
 		err = keys_read(file, &key);
+	if (err == 0) /* and anew, as at every reload */
+		err = keys_read(file, &other);
+	sig_key_free(other);
+	other = NULL;
+	if (err == 0)
+		step(talk, 'r');
 	for (int i = 0; i < 3 && err == 0; i++)
 		err = sig_sign(key, "claims", 6, signature);
 	if (err < 0)
@@ -218,6 +224,12 @@ Test(secret, attack_181_keys_in_memory, .timeout = 60)
 	ssize_t n = pread(made, copy, sizeof(copy), 0);
 
 	cr_assert(n > 0 && pwrite(file, copy, (size_t)n, 0) == n && write(talk[0], "g", 1) == 1);
+
+	await(talk[0], 'r');
+	search(pid, needles, &f);
+	cr_expect_gt(f.safe + f.elsewhere, 0, "the search finds no key at all: it proves nothing");
+	judge(&f, "just read", true);
+	cr_assert_eq(write(talk[0], "g", 1), 1);
 
 	await(talk[0], 'u');
 	search(pid, needles, &f);

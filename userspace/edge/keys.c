@@ -6,6 +6,7 @@
 #include "edge/keys.h"
 #include "base/bytes.h"
 #include "base/file.h"
+#include "base/twin.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -159,7 +160,8 @@ int keys_read(int fd, struct sig_key **ret)
 	}
 	if (err == 0)
 		err = len < sizeof(pem) ? sig_key_of_pem(pem, len, ret) : -EFBIG;
-	bytes_wipe(pem, sizeof(pem));
+	if (kept(key_wiped))
+		bytes_wipe(pem, sizeof(pem));
 	return err;
 }
 

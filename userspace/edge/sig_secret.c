@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where private keys lie: in OpenSSL's secure heap, one mapping that is locked, in no core file, and empty in a child;
- * between pages that fault. What OpenSSL keeps elsewhere on its way there is wiped where it is given back.
+ * between pages that fault. What OpenSSL keeps elsewhere on its way there is wiped when it is freed: 3.0 frees the DER of
+ * a key that it reads as it is.
  */
 #include "base/twin.h"
 #include "edge/sig.h"

@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rooms: what each of them is held to, what it can say to the kernel room, and where the keys lie (attacks.md 128, 181)."""
+import ctypes
+import os
+import random
+import socket
+import subprocess
+
+import jail_look
+from native_stage import CGROUPS, DIR
+import stage
+from stage import Accepted, Wrong, until
+
+PIDFD_GETFD = 438
+CHANNEL = 3         # enum room_fd
+TELL_READY, TELL_DONE, TELL_IMAGE, TELL_ERROR, TELL_ALIVE = 4, 5, 6, 7, 11
+
+
+def held(s):
+    """Every thread of every room, by what the kernel says of it."""
+    good, svc = s.actor(s.a), s.service()
+    s.accepted(good, svc)
+    wrong = jail_look.look(s.a.p.pid, "reduced", DIR + "/audit.jsonl")
+    if wrong:
+        raise Accepted("\n".join(wrong))
+    s.accepted(good, svc)
+    return "users, capabilities, root, descriptors, limits, filters"
+
+
+# ---- 128: a room that was taken over, and what it says ----
+
+def u32(*numbers):
+    return b"".join(n.to_bytes(4, "little") for n in numbers)
+
+
+def messages():
+    """What a room that runs may not say: name, bytes, with a descriptor."""
+    rng = random.Random(128)
+    yield "ready once more", u32(TELL_READY), False
+    yield "done with no reload", u32(TELL_DONE, 1, 0), False
+    yield "alive unasked", u32(TELL_ALIVE), False
+    yield "alive, and a byte", u32(TELL_ALIVE) + b"x", False
+    yield "alive, and a descriptor", u32(TELL_ALIVE), True
+    yield "an image, as the reader has it", u32(TELL_IMAGE, 99), True
+    yield "an error, as the reader has it", u32(TELL_ERROR) + bytes(512), False
+    yield "a key", u32(8, 0), True
+    yield "start", u32(1) + bytes(40), False
+    yield "stop", u32(3), False
+    yield "an audit file", u32(12), True
+    yield "half a type", b"\x04\x00", False
+    yield "nothing at all", b"", True
+    yield "longer than anything", u32(TELL_DONE) + bytes(4096), False
+    for i in range(6):
+        yield "any bytes, %d" % i, rng.randbytes(rng.randrange(1, 600)), False
+
+
+class Daemon:
+    """One of its own beside the stage's: each message ends one."""
+
+    def __init__(self, n):
+        self.log, self.run = "%s/128.log.%d" % (DIR, n), "%s/128.run.%d" % (DIR, n)
+        self.out = open(self.log, "wb")
+        self.p = subprocess.Popen([stage.BUILD + "/cleatd", "run", "--level", "reduced", "--cgroup", CGROUPS, "--config-dir",
+                                   DIR + "/etc", "--state-dir", DIR + "/var", "--runtime-dir", self.run, "--audit",
+                                   "%s/128.audit.%d" % (DIR, n)], stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.out)
+
+    def text(self):
+        with open(self.log) as f:
+            return f.read()
+
+    def ready(self):
+        if self.p.poll() is not None:
+            raise Wrong("cleatd ended: " + self.text())
+        return " ready " in self.text()
+
+    def channel(self, room):
+        """The room's own end, taken from it: whoever took the room over has it."""
+        pidfd = os.pidfd_open(jail_look.rooms(self.p.pid)[room])
+        fd = ctypes.CDLL(None, use_errno=True).syscall(PIDFD_GETFD, pidfd, CHANNEL, 0)
+        os.close(pidfd)
+        if fd < 0:
+            raise Wrong("the room's channel: " + os.strerror(ctypes.get_errno()))
+        return socket.socket(fileno=fd)
+
+    def whoami(self):
+        return subprocess.run([stage.BUILD_MAIN + "/cleatctl", "--runtime-dir", self.run, "whoami"], capture_output=True,
+                              text=True).stdout
+
+    def stop(self):
+        self.p.kill()
+        self.p.wait()
+        self.out.close()
+
+
+def said(d, room, body, with_fd):
+    """Sends it as the room; the daemon must end by itself, and say why."""
+    with d.channel(room) as c:
+        try:
+            socket.send_fds(c, [body], [0]) if with_fd else c.send(body)
+        except BrokenPipeError:
+            pass
+        try:
+            rc = d.p.wait(10)
+        except subprocess.TimeoutExpired:
+            return "the daemon goes on"
+    if rc == 0 or "error channel room=" + room not in d.text():
+        return "it ended with %d: %s" % (rc, d.text())
+    if os.path.exists(d.run + "/sign.sock") or os.path.exists(d.run + "/check.sock"):
+        return "its sockets are there"
+    return None
+
+
+def fuzzed(s):
+    """128: arbitrary messages to the kernel room. Each ends the daemon, with nothing signed or changed."""
+    good, svc = s.actor(s.a), s.service()
+    s.accepted(good, svc)
+    cases = list(messages())
+    daemons = [Daemon(i) for i in range(len(cases) + 1)]
+    try:
+        until(lambda: all(d.ready() for d in daemons), "the daemons to be ready", 60)
+        for i, (what, body, with_fd) in enumerate(cases):
+            room = ("sign", "check")[i % 2]
+            wrong = said(daemons[i], room, body, with_fd)
+            if wrong:
+                raise Accepted("%s room: %s: %s" % (room, what, wrong))
+            with open("%s/128.audit.%d" % (DIR, i)) as f:
+                if f.read():
+                    raise Accepted("%s: something was decided" % what)
+        if daemons[-1].p.poll() is not None or "refused" in daemons[-1].whoami():
+            raise Wrong("the one that was told nothing does not serve")
+    finally:
+        for d in daemons:
+            d.stop()
+    s.accepted(good, svc)
+    return "%d messages" % len(cases)
+
+
+# ---- 181 ----
+
+def ctl(args):
+    return subprocess.run([stage.BUILD_MAIN + "/cleatctl", "--runtime-dir", DIR + "/run", "--json"] + args.split(),
+                          check=True, capture_output=True, text=True).stdout
+
+
+def places(s, forms, what, in_use):
+    """The key lies in the sign room's locked memory, or (@in_use False) nowhere."""
+    found = jail_look.rooms(s.a.p.pid)
+    for room, pid in [("kernel", s.a.p.pid)] + sorted(found.items()):
+        for form, head, flags in jail_look.copies(pid, forms):
+            if room != "sign" or not in_use or not {"lo", "dd", "wf"} <= flags:
+                raise Accepted("%s, %s: as %s in the %s room, %s %s" % (what, "in use" if in_use else "gone", form, room, head,
+                                                                       " ".join(sorted(flags))))
+    return len(jail_look.copies(found["sign"], forms))
+
+
+def memory(s):
+    """181: the host key in every room's memory, before, during and after its rotation."""
+    good, svc = s.actor(s.a), s.service()
+    s.accepted(good, svc)
+    old = jail_look.key_forms(DIR + "/var/host.key")
+    before = places(s, old, "the host key", True)
+    if not before:
+        raise Wrong("the search finds no key at all: it proves nothing")
+    with open(DIR + "/next.json", "w") as f:
+        f.write(ctl("keys rotate --dir %s/var" % DIR))
+    ctl("reload")
+    new = jail_look.key_forms(DIR + "/var/host.key.next")
+    places(s, old, "the host key in the overlap", True)
+    if not places(s, new, "the next key", True):
+        raise Wrong("the next key is not in memory: the rotation has not begun")
+    ctl("trust add --bundle %s/etc/trust/%s.json %s/next.json" % (DIR, stage.TD, DIR))
+    ctl("reload")
+    s.accepted(good, svc)
+    ctl("keys rotate --finish --dir %s/var" % DIR)
+    ctl("reload")
+    if not places(s, new, "the new key", True):
+        raise Wrong("the new key is not in memory")
+    places(s, old, "the key before", False)
+    s.accepted(good, svc)
+    return "found %d times before, all locked; not once after" % before
+
+
+TESTS = [("attack_128_a_room_that_was_taken_over", fuzzed), ("attack_181_keys_in_memory", memory), ("rooms_are_jailed", held)]
