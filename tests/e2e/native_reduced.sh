@@ -51,6 +51,32 @@ END
 export CLEAT_RUNTIME_DIR=$w/run/cleat
 options=(--config-dir "$w/etc" --state-dir "$w/lib" --audit "$w/audit.jsonl" --level reduced --cgroup "$mount$cg")
 
+refuses() { # what, what is said, command...
+	local what=$1 said=$2
+	shift 2
+	"$@" >"$w/said" 2>&1 && bad "$what" "it is taken" || check "$what" "$said" "$(cat "$w/said")"
+}
+# attacks.md 168: a key that others could read or exchange
+key=$w/lib/host.key
+for mode in 0644 0640; do
+	chmod $mode "$key"
+	refuses "a key of mode $mode" "host-key .*0600" "$b/cleatd" check "${options[@]}"
+	refuses "a start with a key of mode $mode" "host-key .*0600" "$b/cleatd" run "${options[@]}" --runtime-dir "$w/run/refused"
+done
+chmod 0600 "$key"
+ln "$key" "$w/second"
+refuses "a key of two names" "host-key .*one link" "$b/cleatd" check "${options[@]}"
+mv "$w/second" "$w/key.real" && rm "$key" && ln -s "$w/key.real" "$key"
+refuses "a symbolic link for a key" "host-key .*no symlink" "$b/cleatd" check "${options[@]}"
+rm "$key" && mv "$w/key.real" "$key"
+# no user for a room: none runs as root instead
+sed '/^cleat-check:/d' /etc/passwd >"$w/passwd"
+sed 's/^\(cleat-check:x:\)[0-9]*:/\10:/' /etc/passwd >"$w/passwd0"
+for p in passwd passwd0; do
+	refuses "a room's user is missing or root: $p" 'users .*cleat-check' unshare --mount -- sh -c \
+		'mount --bind "$1" /etc/passwd && shift && exec "$@"' - "$w/$p" "$b/cleatd" run "${options[@]}" --runtime-dir "$w/run/refused"
+done
+
 "$b/cleatd" check "${options[@]}" 2>"$w/check" || { cat "$w/check"; bad "cleatd check" "$(cat "$w/check")"; }
 "$b/cleatd" run "${options[@]}" 2>"$w/log" &
 daemon=$!

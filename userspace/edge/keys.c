@@ -9,8 +9,10 @@
 #include "base/twin.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 /* The directory, which must be ours alone to write. */
 static int dir_open(const char *dir, int *ret_fd)
@@ -20,7 +22,7 @@ static int dir_open(const char *dir, int *ret_fd)
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
-	if (st.st_uid != geteuid() || (st.st_mode & 022))
+	if (kept(key_place) && (st.st_uid != geteuid() || (st.st_mode & 022)))
 		return -EPERM;
 	*ret_fd = take_fd(&fd);
 	return 0;
@@ -111,9 +113,27 @@ int keys_take_next(const char *dir)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
+/* Where whoever has the server, or the wire to it, has the key. */
+static bool on_the_net(const struct statfs *fs)
+{
+	static const uint32_t kinds[] = {
+		0x6969,				    /* NFS */
+		0x517b,	    0xff534d42, 0xfe534d42, /* SMB */
+		0x5346414f, 0x6b414653,		    /* AFS */
+		0x00c36400,			    /* Ceph */
+		0x73757245,			    /* Coda */
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if ((uint32_t)fs->f_type == kinds[i])
+			return true;
+	return false;
+}
+
 static int key_open(const char *dir, const char *name, int *ret_fd)
 {
 	owned_fd int at = -1, fd = -1;
+	struct statfs fs;
 	struct stat st;
 	int err = dir_open(dir, &at);
 
@@ -122,13 +142,24 @@ static int key_open(const char *dir, const char *name, int *ret_fd)
 	fd = openat(at, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return errno == ELOOP ? -EPERM : -errno;
-	if (fstat(fd, &st) < 0)
+	if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) ||
-	    st.st_nlink != 1)
+	if (kept(key_private) && (!S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
+				  (st.st_mode & 077) || st.st_nlink != 1))
 		return -EPERM;
+	if (kept(key_net) && on_the_net(&fs))
+		return -EREMOTE;
 	*ret_fd = take_fd(&fd);
 	return 0;
+}
+
+const char *keys_trouble(int err)
+{
+	if (err == -EPERM)
+		return "must be root's alone: 0600, one link, no symlink, in a directory that is root's to write";
+	if (err == -EREMOTE)
+		return "lies on a network file system: move it to a disk of this host";
+	return strerror(-err);
 }
 
 int keys_open(const char *dir, int *ret_fd)

@@ -12,8 +12,11 @@
 
 /* Makes host.key and ueid in @dir (made 0700 if missing). -EEXIST where a key is there already. */
 int keys_make(const char *dir);
-/* Opens host.key: regular, root's, mode 0600 or less, one link, no symlink; -EPERM else. */
+/* Opens host.key: regular, root's, mode 0600 or less, one link, no symlink; -EPERM else. -EREMOTE: on a network file
+ * system. */
 int keys_open(const char *dir, int *ret_fd);
+/* What is wrong with a key's file, and the way out. */
+const char *keys_trouble(int err);
 /* The key that follows: made beside host.key, opened, and put in its place. -ENOENT where there is none. */
 int keys_make_next(const char *dir);
 int keys_open_next(const char *dir, int *ret_fd);

@@ -86,9 +86,7 @@ int kernel_keys_send(struct kernel_room *k, char *error, size_t error_cap)
 		err = next < 0 ? channel_send(k->rooms[SIGN].channel, ASK_NO_NEXT, NULL, 0, -1)
 			       : key_send(k, 1, next);
 	if (err < 0)
-		snprintf(error, error_cap, "%s/%s: %s", k->o.state_dir, name,
-			 err == -EPERM ? "must be root's alone: 0600, one link, no symlink"
-				       : strerror(-err));
+		snprintf(error, error_cap, "%s/%s: %s", k->o.state_dir, name, keys_trouble(err));
 	return err;
 }
 

@@ -222,6 +222,11 @@ static int load_host(const struct kernel_options *o, int *ret_key, struct host_f
 			  o->state_dir, KEYS_HOST_FILE);
 		return err;
 	}
+	if (err < 0) {
+		log_error("host-key", "path=\"%s/%s\" error=\"%s\"", o->state_dir, KEYS_HOST_FILE,
+			  keys_trouble(err));
+		return err;
+	}
 	if (err == 0)
 		err = keys_ueid(o->state_dir, ret->ueid);
 	if (err == 0)
