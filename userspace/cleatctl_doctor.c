@@ -177,7 +177,7 @@ static struct finding look_users(const struct patient *p)
 	(void)p;
 	for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++)
 		if (!getpwnam(users[i]))
-			return found(WARN,
+			return found(FAIL,
 				     "systemd-sysusers cleat.conf (\"make install\" puts it there)",
 				     "there is no user %s for a room to run as", users[i]);
 	return found(WELL, NULL, "the rooms' users are there");

@@ -105,8 +105,8 @@ int channel_serve(int channel, const struct channel_entry *table, size_t count,
 
 		if (e->type != m.type)
 			continue;
-		if ((size_t)n != sizeof(m.type) + e->len || !(e->phases & 1u << phase) ||
-		    e->with_fd != (fd >= 0))
+		if (kept(channel_exact) && ((size_t)n != sizeof(m.type) + e->len ||
+					    !(e->phases & 1u << phase) || e->with_fd != (fd >= 0)))
 			return -EPROTO;
 		return e->serve(room, m.body, &fd);
 	}
