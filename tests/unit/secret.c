@@ -173,81 +173,72 @@ static void needles_of(const char *pem, size_t len, struct needle ret[NEEDLES])
 	BIO_free(bio);
 }
 
-/* A host key in a file of memory, as kernel_reload.c makes it. */
-static int key_file(struct needle needles[NEEDLES])
+/* A host key into a file of memory, as kernel_reload.c does. */
+static void key_write(int fd, struct needle needles[NEEDLES])
 {
 	owned(sig_key_owned) struct sig_key *key = NULL;
-	int fd = memfd_create("key", MFD_CLOEXEC);
 	char pem[KEYS_BYTES_MAX];
 	size_t len;
 
-	cr_assert(fd >= 0 && sig_key_new(&key) == 0);
+	cr_assert_eq(sig_key_new(&key), 0);
 	cr_assert_eq(sig_key_to_pem(key, pem, sizeof(pem), &len), 0);
-	cr_assert_eq(write(fd, pem, len), (ssize_t)len);
+	cr_assert_eq(pwrite(fd, pem, len, 0), (ssize_t)len);
 	needles_of(pem, len, needles);
-	return fd;
 }
 
-static void await(int talk, char wanted)
+/* The steps of a key's life in the child: at each of them @look, if there is one. */
+static void live(void (*look)(pid_t pid, char step, const struct needle needles[NEEDLES]))
 {
-	char said = 0;
-
-	cr_assert_eq(read(talk, &said, 1), 1, "the child ended instead of saying '%c'", wanted);
-	cr_assert_eq(said, wanted);
-}
-
-static void judge(const struct found *f, const char *when, bool in_use)
-{
-	cr_expect_eq(f->elsewhere, 0, "accepted: twin=%s: %s: the key lies %s",
-		     f->safe || !in_use ? "key_wiped" : "key_heap", when, f->where);
-	if (!in_use)
-		cr_expect_eq(f->safe, 0, "accepted: twin=key_wiped: %s: it is still there", when);
-}
-
-Test(secret, attack_181_keys_in_memory, .timeout = 60)
-{
-	struct needle needles[NEEDLES];
-	struct found f;
-	int talk[2], status;
-
-#ifdef __SANITIZE_ADDRESS__
-	cr_skip_test(
-		"the sanitizer's own memory is most of the address space, and keeps what was freed");
-#endif
-	if (geteuid() != 0)
-		cr_skip_test("needs root to read the child's memory");
 	/* the child is made before there is a key, so that it inherits none */
-	int file = memfd_create("key", 0);
+	owned_fd int file = memfd_create("key", 0);
+	struct needle needles[NEEDLES];
+	int talk[2], status;
+	char said;
 
 	cr_assert(file >= 0 && socketpair(AF_UNIX, SOCK_STREAM, 0, talk) == 0);
 	pid_t pid = child_start(talk[1], file);
 
 	close(talk[1]);
-	int made = key_file(needles);
-	char copy[KEYS_BYTES_MAX];
-	ssize_t n = pread(made, copy, sizeof(copy), 0);
-
-	cr_assert(n > 0 && pwrite(file, copy, (size_t)n, 0) == n && write(talk[0], "g", 1) == 1);
-
-	await(talk[0], 'r');
-	search(pid, needles, &f);
-	cr_expect_gt(f.safe + f.elsewhere, 0, "the search finds no key at all: it proves nothing");
-	judge(&f, "just read", true);
-	cr_assert_eq(write(talk[0], "g", 1), 1);
-
-	await(talk[0], 'u');
-	search(pid, needles, &f);
-	cr_expect_gt(f.safe + f.elsewhere, 0, "the search finds no key at all: it proves nothing");
-	judge(&f, "in use", true);
-	cr_assert_eq(write(talk[0], "g", 1), 1);
-
-	await(talk[0], 'f');
-	search(pid, needles, &f);
-	judge(&f, "given back", false);
-	cr_assert_eq(write(talk[0], "g", 1), 1);
-
-	await(talk[0], 'n');
+	key_write(file, needles);
+	for (const char *step = "rufn"; *step; step++) {
+		cr_assert_eq(write(talk[0], "g", 1), 1);
+		cr_assert_eq(read(talk[0], &said, 1), 1, "the child ended before '%c'", *step);
+		cr_assert_eq(said, *step);
+		if (look)
+			look(pid, *step, needles);
+	}
 	cr_assert_eq(write(talk[0], "g", 1), 1);
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	cr_expect_eq(status, 0);
+	close(talk[0]);
+}
+
+static void look(pid_t pid, char at, const struct needle needles[NEEDLES])
+{
+	bool in_use = at == 'r' || at == 'u';
+	struct found f;
+
+	search(pid, needles, &f);
+	if (in_use)
+		cr_expect_gt(f.safe + f.elsewhere, 0,
+			     "no key is found at all: that proves nothing");
+	else
+		cr_expect_eq(f.safe, 0, "accepted: twin=key_wiped: '%c': it is still there", at);
+	cr_expect_eq(f.elsewhere, 0, "accepted: twin=%s: '%c': the key lies %s",
+		     f.safe || !in_use ? "key_wiped" : "key_heap", at, f.where);
+}
+
+Test(secret, the_heap_serves, .timeout = 60)
+{
+	live(NULL);
+}
+
+Test(secret, attack_181_keys_in_memory, .timeout = 60)
+{
+#ifdef __SANITIZE_ADDRESS__
+	cr_skip_test("the sanitizer's own memory is most of the address space");
+#endif
+	if (geteuid() != 0)
+		cr_skip_test("needs root to read the child's memory");
+	live(look);
 }
