@@ -192,7 +192,7 @@ check-unit: $(UNIT_BIN) ## unit tests (Criterion)
 	$(Q)tests/lint/run-units $(UNIT_BIN)
 
 # ---- the kernel side without a daemon: run natively (level reduced) or in a guest ---------------------------------
-SMOKE_SRC := $(wildcard tests/bpf/*.c) $(addprefix userspace/,$(addsuffix .c,edge/kern edge/kern_map edge/kern_policy \
+SMOKE_SRC := $(wildcard tests/bpf/*.c) $(addprefix userspace/,$(addsuffix .c,edge/kern edge/kern_map edge/kern_policy edge/kern_self \
 	edge/cgroupfs edge/peer edge/sig flow/facts model/policy model/policy_check model/binding model/spiffe_id model/reason \
 	base/bytes base/clock base/file))
 $(B)/tests-bpf/smoke: $(call obj,$(wildcard $(SMOKE_SRC)))

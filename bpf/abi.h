@@ -21,6 +21,7 @@
 #define CLEAT_CGROUPS_MAX  65536
 #define CLEAT_RULES_TOTAL  65536
 #define CLEAT_CB_MAX	   65536
+#define CLEAT_OWN_MAX	   1024
 #define CLEAT_WINDOW_BITS  1024 /* token.md 5: the verifier's window of seq numbers */
 #define CLEAT_WINDOW_WORDS (CLEAT_WINDOW_BITS / 64)
 
@@ -226,6 +227,40 @@ struct cleat_config {
 };
 _Static_assert(sizeof(struct cleat_config) == 24, "cleat_config has no padding");
 
+/* What is ours (self.bpf.c). The first three are objects of BPF, by their id; MOUNT is a mount by which
+ * our pins are reached, by its id; WAY a directory on the way to them, by device and inode. ROOM and
+ * PINS stand in events only. */
+enum cleat_own {
+	CLEAT_OWN_NONE = 0,
+	CLEAT_OWN_MAP = 1,
+	CLEAT_OWN_PROGRAM = 2,
+	CLEAT_OWN_LINK = 3,
+	CLEAT_OWN_MOUNT = 4,
+	CLEAT_OWN_WAY = 5,
+	CLEAT_OWN_ROOM = 6,
+	CLEAT_OWN_PINS = 7,
+};
+
+struct cleat_own_key {
+	__u64 id;
+	__u32 kind; /* enum cleat_own */
+	__u32 dev;  /* of a WAY, as the kernel counts: major << 20 | minor */
+};
+_Static_assert(sizeof(struct cleat_own_key) == 16, "cleat_own_key has no padding");
+
+/* cleat_keeper[0]: who may, and where the pins are. Zeroed: not armed, nothing is ours yet. */
+struct cleat_keeper {
+	__u64 cgroup_id; /* the daemon's own cgroup, now */
+	__u64 pins_ino;	 /* the pins' directory; 0: none */
+	__u32 pins_dev;	 /* as cleat_own_key.dev */
+	__u32 on;
+	__u64 said_ns; /* the last refusal that made an event: kind and pid */
+	__u32 said_kind;
+	__u32 said_pid;
+	char cgroup[CLEAT_PATH_MAX]; /* its path: made anew there, it is the daemon's again */
+};
+_Static_assert(sizeof(struct cleat_keeper) == 40 + CLEAT_PATH_MAX, "cleat_keeper has no padding");
+
 /* What the kernel side counts (cleat_counts, per CPU). */
 enum cleat_count {
 	CLEAT_COUNT_TAGGED,	   /* sockets born with a tag */
@@ -238,6 +273,7 @@ enum cleat_count {
 	CLEAT_COUNT_CGROUP_FULL,   /* a named cgroup found no room in cleat_cgroups */
 	CLEAT_COUNT_EVENT_LOST,	   /* ring buffer full */
 	CLEAT_COUNT_FORGED,	   /* connections marked forged */
+	CLEAT_COUNT_SELF_REFUSED,  /* our own objects, to others */
 	CLEAT_COUNT_COUNT
 };
 
@@ -249,6 +285,9 @@ enum cleat_event_type {
 	CLEAT_EVENT_TRACE_REFUSED = 4,
 	CLEAT_EVENT_API_REFUSED = 5,
 	CLEAT_EVENT_FORGED = 6,
+	CLEAT_EVENT_SELF_REFUSED = 7, /* place: enum cleat_own; owner_pid: the room's */
+	CLEAT_EVENT_SELF_ENTERED = 8, /* owner_pid came into the daemon's cgroup; actor moved it */
+	CLEAT_EVENT_SELF_MOVED = 9,   /* owner_pid, a room, was moved out of it */
 };
 
 struct cleat_event {

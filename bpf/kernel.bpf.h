@@ -48,7 +48,14 @@
 #define PF_IO_WORKER	     0x00000010
 #define PTRACE_MODE_ATTACH   0x02
 #define EPERM		     1
+#define ENOENT		     2
 #define ENOMEM		     12
+#define EACCES		     13
+#define MS_REMOUNT	     32 /* include/uapi/linux/mount.h */
+#define MS_UNBINDABLE	     (1 << 17)
+#define MS_PRIVATE	     (1 << 18)
+#define MS_SLAVE	     (1 << 19)
+#define MS_SHARED	     (1 << 20)
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -125,13 +132,61 @@ struct socket {
 };
 
 struct super_block {
+	__u32 s_dev;
 	unsigned long s_magic;
 	struct user_namespace *s_user_ns;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 struct inode {
 	unsigned short i_mode;
+	unsigned long i_ino;
 	struct super_block *i_sb;
+	union {
+		struct hlist_head i_dentry;
+	};
+};
+
+struct dentry {
+	struct dentry *d_parent;
+	struct inode *d_inode;
+	union {
+		struct hlist_node d_alias;
+	} d_u;
+};
+
+struct vfsmount {
+	struct dentry *mnt_root;
+	struct super_block *mnt_sb;
+};
+
+struct mount {
+	struct vfsmount mnt;
+	int mnt_id;
+};
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+
+struct bpf_map {
+	__u32 id;
+};
+
+struct bpf_prog_aux {
+	__u32 id;
+};
+
+struct bpf_prog {
+	struct bpf_prog_aux *aux;
 };
 
 struct file {
@@ -168,6 +223,7 @@ struct css_set {
 struct cred {
 	kuid_t uid, suid, euid;
 	kgid_t gid, sgid, egid;
+	struct user_namespace *user_ns;
 };
 
 struct nsproxy {

@@ -111,6 +111,25 @@ struct {
 	__type(value, struct cleat_cb);
 } cleat_cb __weak SEC(".maps");
 
+/* What is ours -> when that was said (boot clock). Writer: the kernel room, when it arms. Lives until a
+ * later arming does not say it again. Full: the daemon does not arm. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, CLEAT_OWN_MAX);
+	__type(key, struct cleat_own_key);
+	__type(value, __u64);
+} cleat_own __weak SEC(".maps");
+
+/* 0 -> who may touch what is ours. Writers: the kernel room, when it arms; self.bpf.c, when the
+ * daemon's cgroup is made anew, and what it said last. Zeroed: nothing is ours yet. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cleat_keeper);
+} cleat_keeper __weak SEC(".maps");
+
 /* 0 -> what is in force. Writer: the kernel room. Zeroed: not armed, nothing is labelled. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

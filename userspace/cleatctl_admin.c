@@ -146,6 +146,7 @@ const char *count_word(enum cleat_count which)
 		[CLEAT_COUNT_CGROUP_FULL] = "cgroup-full",
 		[CLEAT_COUNT_EVENT_LOST] = "event-lost",
 		[CLEAT_COUNT_FORGED] = "forged",
+		[CLEAT_COUNT_SELF_REFUSED] = "self-refused",
 	};
 
 	return words[which];

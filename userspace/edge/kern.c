@@ -10,6 +10,7 @@
 #include "edge/cgroupfs.h"
 #include "edge/kern_map.h"
 #include "edge/kern_policy.h"
+#include "edge/kern_self.h"
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wcast-qual"
 #include "cleat.skel.h"
@@ -29,6 +30,7 @@ struct kern {
 	struct ring_buffer *events;
 	struct bpf_link *links[LINKS_MAX];
 	unsigned link_count;
+	struct kern_self self; /* level full */
 	uint32_t level;
 	char cgroup[4096];
 	unsigned events_left; /* of the kern_events_read() under way */
@@ -188,8 +190,19 @@ int kern_open(const struct kern_options *options, struct kern **ret, char *error
 	k->events = ring_buffer__new(map_fd(k, "cleat_events"), each_event, k, NULL);
 	if (!k->events)
 		return complain(error, error_cap, -errno, "cannot map the events");
+	kern_self_begin(&k->self, map_fd(k, "cleat_own"), map_fd(k, "cleat_keeper"));
 	*ret = take_ptr(k);
 	return 0;
+}
+
+int kern_keeper_set(struct kern *k, const char *path, uint64_t id)
+{
+	return kern_self_keeper(&k->self, path, id);
+}
+
+int kern_pins_set(struct kern *k, const char *dir)
+{
+	return kern_self_pins(&k->self, dir);
 }
 
 static bool is_cgroups(const struct bpf_program *program)
@@ -221,7 +234,9 @@ static int attach_one(struct kern *k, struct bpf_program *program, int cgroup)
 	if (!link)
 		return -errno;
 	k->links[k->link_count++] = link;
-	return 0;
+	return k->level == CLEAT_LEVEL_FULL
+		       ? kern_self_say(&k->self, CLEAT_OWN_LINK, bpf_link__fd(link))
+		       : 0;
 }
 
 static void detach(struct kern *k)
@@ -250,6 +265,17 @@ static int attach_all(struct kern *k, int cgroup, char *error, size_t cap)
 	return 0;
 }
 
+/* Before the hooks, so that none of them is attached and anybody's. */
+static int guard_self(const struct kern *k)
+{
+	int err;
+
+	if (k->level != CLEAT_LEVEL_FULL)
+		return 0;
+	err = kern_self_say_object(&k->self, k->object);
+	return err < 0 ? err : kern_self_on(&k->self);
+}
+
 /* From here on what is born is born under a complete kernel side. */
 static int arm(const struct kern *k)
 {
@@ -269,9 +295,14 @@ int kern_attach(struct kern *k, char *error, size_t error_cap)
 	said[0] = '\0';
 	if (cgroup < 0)
 		return complain(error, error_cap, -errno, k->cgroup);
+	err = guard_self(k);
+	if (err < 0)
+		return complain(error, error_cap, err, "cannot say what is ours (cleat_own)");
 	err = attach_all(k, cgroup, error, error_cap);
 	if (err == 0) {
-		err = arm(k);
+		err = k->level == CLEAT_LEVEL_FULL ? kern_self_done(&k->self) : 0;
+		if (err == 0)
+			err = arm(k);
 		if (err < 0)
 			complain(error, error_cap, err, "cannot arm (cleat_config)");
 	}

@@ -22,6 +22,11 @@ struct kern_options {
 
 /* Loads and verifies; attaches nothing. @error gets a line with the way out. */
 int kern_open(const struct kern_options *options, struct kern **ret, char *error, size_t error_cap);
+/* Level full, before kern_attach(): root in the cgroup of this path (from the unified root) and id may touch what is ours,
+ * nobody else. */
+int kern_keeper_set(struct kern *k, const char *path, uint64_t id);
+/* Level full, before kern_attach(): everything in this directory of a bpffs is ours. */
+int kern_pins_set(struct kern *k, const char *dir);
 /* Attaches every hook of the level, then arms: epoch becomes 1. All or nothing. */
 int kern_attach(struct kern *k, char *error, size_t error_cap);
 uint32_t kern_level(const struct kern *k);

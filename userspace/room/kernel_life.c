@@ -156,10 +156,28 @@ static void on_signal(struct loop_source *s, uint32_t events)
 /* ---- the kernel's events, into the audit log ---- */
 
 static const char *const event_words[] = {
-	[CLEAT_EVENT_HANDED] = "handed-over",	   [CLEAT_EVENT_CGROUP_BORN] = "cgroup-born",
-	[CLEAT_EVENT_CGROUP_DIED] = "cgroup-died", [CLEAT_EVENT_TRACE_REFUSED] = "trace-refused",
-	[CLEAT_EVENT_API_REFUSED] = "api-refused", [CLEAT_EVENT_FORGED] = "forged",
+	[CLEAT_EVENT_HANDED] = "handed-over",	     [CLEAT_EVENT_CGROUP_BORN] = "cgroup-born",
+	[CLEAT_EVENT_CGROUP_DIED] = "cgroup-died",   [CLEAT_EVENT_TRACE_REFUSED] = "trace-refused",
+	[CLEAT_EVENT_API_REFUSED] = "api-refused",   [CLEAT_EVENT_FORGED] = "forged",
+	[CLEAT_EVENT_SELF_REFUSED] = "self-refused", [CLEAT_EVENT_SELF_ENTERED] = "self-entered",
+	[CLEAT_EVENT_SELF_MOVED] = "self-moved",
 };
+
+static const char *const own_words[] = {
+	[CLEAT_OWN_MAP] = "map",     [CLEAT_OWN_PROGRAM] = "program", [CLEAT_OWN_LINK] = "link",
+	[CLEAT_OWN_MOUNT] = "mount", [CLEAT_OWN_ROOM] = "room",	      [CLEAT_OWN_PINS] = "pins",
+};
+
+/* About what is ours: who did it, to what, and to which process. */
+static void self_write(struct audit_line *l, const struct cleat_event *e)
+{
+	audit_u64(l, "pid", e->actor_pid);
+	audit_u64(l, "uid", e->actor.uid);
+	if (e->place < sizeof(own_words) / sizeof(own_words[0]) && own_words[e->place])
+		audit_str(l, "what", own_words[e->place]);
+	if (e->owner_pid)
+		audit_u64(l, "owner_pid", e->owner_pid);
+}
 
 static const char *id_of(const struct policy_image *p, uint32_t label)
 {
@@ -178,7 +196,9 @@ static void event_write(void *ctx, const struct cleat_event *e)
 	audit_event(l, "kernel", event_words[e->type]);
 	audit_u64(l, "boot_ns", e->boot_ns);
 	audit_u64(l, "cgroup_id", e->cgroup_id);
-	if (e->type != CLEAT_EVENT_CGROUP_BORN && e->type != CLEAT_EVENT_CGROUP_DIED) {
+	if (e->type >= CLEAT_EVENT_SELF_REFUSED) {
+		self_write(l, e);
+	} else if (e->type != CLEAT_EVENT_CGROUP_BORN && e->type != CLEAT_EVENT_CGROUP_DIED) {
 		audit_u64(l, "pid", e->actor_pid);
 		audit_u64(l, "uid", e->actor.uid);
 		audit_str(l, "workload", id_of(k->current.p, e->actor.label));
@@ -188,7 +208,7 @@ static void event_write(void *ctx, const struct cleat_event *e)
 	}
 	if (e->cookie)
 		audit_u64(l, "cookie", e->cookie);
-	if (e->place)
+	if (e->place && e->type < CLEAT_EVENT_SELF_REFUSED)
 		audit_u64(l, "place", e->place);
 	audit_u64(l, "generation", k->current.p->generation);
 	if (audit_end(l, k->audit, false) < 0)

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "edge/cgroupfs.h"
+#include "edge/keeper.h"
 #include "edge/keys.h"
 #include "edge/policy_yaml.h"
 #include "room/image.h"
@@ -234,11 +235,31 @@ static int load_host(const struct kernel_options *o, int *ret_key, struct host_f
 	return err < 0 ? failed("host-key", err, o->state_dir) : 0;
 }
 
+/* Level full: into a cgroup of our own, in which alone what is ours may be touched. The rooms are born there. */
+static int keep(struct kernel_room *k)
+{
+	char mount[4096], error[1024] = "";
+	struct keeper keeper;
+	int err = cgroupfs_find(mount, sizeof(mount));
+
+	if (err == 0)
+		err = keeper_settle(mount, &keeper, error, sizeof(error));
+	if (err == 0)
+		err = kern_keeper_set(k->kern, keeper.path, keeper.id);
+	if (err == 0)
+		err = place_keeper(k->private, keeper.path);
+	if (err < 0)
+		log_error("cgroup", "error=\"%s\"", error[0] ? error : strerror(-err));
+	return err;
+}
+
 int kernel_room_load(struct kernel_room *k)
 {
 	int err = load_host(&k->o, &k->host_key, &k->host);
 
-	return err < 0 ? err : load_kernel_side(&k->o, &k->kern);
+	if (err == 0)
+		err = load_kernel_side(&k->o, &k->kern);
+	return err == 0 && kern_level(k->kern) == CLEAT_LEVEL_FULL ? keep(k) : err;
 }
 
 int kernel_room_check(const struct kernel_options *o)

@@ -98,6 +98,11 @@ int place_counters(int privatefd, const char *name, int *ret_fd)
 	return 0;
 }
 
+int place_keeper(int privatefd, const char *cgroup)
+{
+	return file_write(privatefd, PLACE_KEEPER, cgroup, strlen(cgroup), 0600);
+}
+
 int place_audit(const char *path, int *ret_fd)
 {
 	const char *slash = strrchr(path, '/');

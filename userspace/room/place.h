@@ -9,9 +9,10 @@
 
 #include <stddef.h>
 
-#define PLACE_SIGN  "sign.sock"
-#define PLACE_CHECK "check.sock"
-#define PLACE_ADMIN "admin.sock" /* below the private part */
+#define PLACE_SIGN   "sign.sock"
+#define PLACE_CHECK  "check.sock"
+#define PLACE_ADMIN  "admin.sock" /* below the private part */
+#define PLACE_KEEPER "cgroup"	  /* likewise */
 
 /* Makes, checks and locks. -EBUSY: another daemon holds it; -EPERM: not root's, or others may write. */
 int place_open(const char *runtime_dir, int *ret_dirfd, int *ret_privatefd);
@@ -21,6 +22,8 @@ int place_bind(int dirfd, const char *name, int *ret_fd);
 void place_unbind(int dirfd, const char *name);
 /* A page for struct reason_counters, zeroed, 0600. */
 int place_counters(int privatefd, const char *name, int *ret_fd);
+/* Keeps in PLACE_KEEPER which cgroup (edge/keeper.h) may touch what is ours: cleatd disarm reads it, with no daemon. */
+int place_keeper(int privatefd, const char *cgroup);
 /* The audit file, made 0600 (its directory 0750) and opened for appending. */
 int place_audit(const char *path, int *ret_fd);
 

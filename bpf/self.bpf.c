@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * What is ours is refused to other processes, root's, too. Level full.
+ *
+ *	lsm/bpf_map, lsm/bpf_prog	a descriptor of a map or program of ours: by id, by pin
+ *	lsm/bpf				a descriptor of a link of ours by id (links have no hook)
+ *	lsm/inode_permission		anything in the pins' directory
+ *	lsm/inode_rename, _rmdir, lsm/path_chmod, _chown
+ *					the directory itself
+ *	lsm/sb_umount, _mount, _remount, lsm/move_mount
+ *					the mounts by which the pins are reached, and what would
+ *					hide them
+ *	lsm/ptrace_access_check, lsm/ptrace_traceme
+ *					a room's memory and descriptors
+ *	lsm/task_kill, lsm/file_send_sigiotask, lsm/task_setrlimit
+ *					a room's life
+ *	tp_btf/cgroup_attach_task	who comes into the daemon's cgroup, which room leaves it: noticed
+ *	tp_btf/cgroup_mkdir		the daemon's cgroup made anew is the daemon's
+ *
+ * Who may: root of the initial user namespace in the daemon's own cgroup, exactly that one. Not an
+ * executable: LD_PRELOAD makes any code run as one. The check is on acquiring: a descriptor that is
+ * held is used freely. An id of ours answers "no such object", not "you may not": whoever lists
+ * objects by their ids (bpftool) goes on to the next.
+ *
+ * Before cleat_keeper is written nothing is ours. Where a fact cannot be read the object is not known
+ * as ours: these walls protect from other processes of root, who has other ways to do damage; no
+ * verdict about a connection hangs on them.
+ */
+#include "task.bpf.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define SAY_AGAIN_NS 1000000000ull
+#define PINS_DEPTH   8
+
+static __always_inline struct cleat_keeper *self_now(void)
+{
+	__u32 zero = 0;
+	struct cleat_keeper *self = bpf_map_lookup_elem(&cleat_keeper, &zero);
+
+	return self && self->on ? self : NULL;
+}
+
+/* Root in the daemon's own cgroup. By its own credentials, not by ones it has borrowed. */
+static __always_inline bool is_keeper(const struct cleat_keeper *self, struct task_struct *task)
+{
+	const struct cred *c = task->real_cred;
+
+	return cgroup_of(task)->kn->id == self->cgroup_id && c->euid.val == 0 &&
+	       c->user_ns->level == 0;
+}
+
+/* The system's own init, whatever pid namespaces call theirs: it stops units and unmounts at the end. */
+static __always_inline bool is_init(void)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	return task->tgid == 1;
+}
+
+static __always_inline bool may(const struct cleat_keeper *self)
+{
+	return is_keeper(self, bpf_get_current_task_btf());
+}
+
+static __always_inline bool is_ours(__u32 kind, __u64 id, __u32 dev)
+{
+	struct cleat_own_key key = { .id = id, .kind = kind, .dev = dev };
+
+	return bpf_map_lookup_elem(&cleat_own, &key) != NULL;
+}
+
+/* Who lists all objects meets each of ours: one event a second, of a process and a kind, tells it. */
+static __always_inline bool said_just_now(struct cleat_keeper *self, __u32 kind, __u32 pid)
+{
+	__u64 now = bpf_ktime_get_boot_ns();
+
+	if (self->said_kind == kind && self->said_pid == pid && now - self->said_ns < SAY_AGAIN_NS)
+		return true;
+	self->said_ns = now;
+	self->said_kind = kind;
+	self->said_pid = pid;
+	return false;
+}
+
+static __always_inline void event_about(struct cleat_event *e, struct task_struct *actor)
+{
+	e->cgroup_id = cgroup_of(actor)->kn->id;
+	e->actor.uid = actor->real_cred->euid.val;
+	e->actor_pid = actor->tgid;
+}
+
+/* @room: the pid of the room that it was about, or 0. Answers @err. */
+static __always_inline int refused(struct cleat_keeper *self, __u32 kind, __u32 room, int err)
+{
+	struct cleat_event e = { .type = CLEAT_EVENT_SELF_REFUSED, .place = kind };
+
+	event_about(&e, bpf_get_current_task_btf());
+	e.owner_pid = room;
+	count(CLEAT_COUNT_SELF_REFUSED);
+	if (!said_just_now(self, kind, e.actor_pid))
+		event_send(&e);
+	asm volatile(""
+		     : "+r"(err)); /* clang's arithmetic of it would not be seen to be in range */
+	return err;
+}
+
+/* ---- maps, programs, links ---- */
+
+static __always_inline int object(__u32 kind, __u32 id)
+{
+	struct cleat_keeper *self = self_now();
+
+	if (!self || !is_ours(kind, id, 0) || may(self) || !kept(self_objects))
+		return 0;
+	return refused(self, kind, 0, -ENOENT);
+}
+
+SEC("lsm/bpf_map")
+int BPF_PROG(cleat_s_map, struct bpf_map *map)
+{
+	return object(CLEAT_OWN_MAP, map->id);
+}
+
+SEC("lsm/bpf_prog")
+int BPF_PROG(cleat_s_prog, struct bpf_prog *prog)
+{
+	return object(CLEAT_OWN_PROGRAM, prog->aux->id);
+}
+
+SEC("lsm/bpf")
+int BPF_PROG(cleat_s_bpf, int cmd, union bpf_attr *attr)
+{
+	__u32 id = 0;
+
+	if (cmd != BPF_LINK_GET_FD_BY_ID)
+		return 0;
+	bpf_probe_read_kernel(&id, sizeof(id), &attr->link_id);
+	return object(CLEAT_OWN_LINK, id);
+}
+
+/* ---- pins ---- */
+
+static __always_inline bool is_pinfs(const struct cleat_keeper *self, const struct super_block *sb)
+{
+	return self->pins_ino && sb->s_magic == BPF_FS_MAGIC && sb->s_dev == self->pins_dev;
+}
+
+/* Somewhere below the pins' directory: for who holds a directory there from before. */
+static __always_inline bool is_below(const struct cleat_keeper *self, struct inode *inode)
+{
+	struct hlist_node *alias = inode->i_dentry.first;
+	struct dentry *d, *parent;
+
+	if (!alias)
+		return false;
+	d = (void *)alias - bpf_core_field_offset(struct dentry, d_u.d_alias);
+	for (int i = 0; i < PINS_DEPTH; i++) {
+		if (BPF_CORE_READ(d, d_inode, i_ino) == self->pins_ino)
+			return true;
+		parent = BPF_CORE_READ(d, d_parent);
+		if (!parent || parent == d)
+			break;
+		d = parent;
+	}
+	return false;
+}
+
+static __always_inline int pins(struct inode *inode, bool below)
+{
+	struct cleat_keeper *self;
+
+	if (!inode || inode->i_sb->s_magic != BPF_FS_MAGIC)
+		return 0; /* nearly always, and the whole cost then */
+	self = self_now();
+	if (!self || !is_pinfs(self, inode->i_sb))
+		return 0;
+	if (inode->i_ino != self->pins_ino && !(below && is_below(self, inode)))
+		return 0;
+	if (may(self) || !kept(self_pins))
+		return 0;
+	return refused(self, CLEAT_OWN_PINS, 0, -EACCES);
+}
+
+SEC("lsm/inode_permission")
+int BPF_PROG(cleat_s_inode, struct inode *inode)
+{
+	return pins(inode, true);
+}
+
+SEC("lsm/inode_rename")
+int BPF_PROG(cleat_s_rename, struct inode *old_dir, struct dentry *old, struct inode *new_dir,
+	     struct dentry *new)
+{
+	int err = pins(old->d_inode, false);
+
+	return err ? err : pins(new->d_inode, false);
+}
+
+SEC("lsm/inode_rmdir")
+int BPF_PROG(cleat_s_rmdir, struct inode *dir, struct dentry *dentry)
+{
+	return pins(dentry->d_inode, false);
+}
+
+SEC("lsm/path_chmod")
+int BPF_PROG(cleat_s_chmod, const struct path *path)
+{
+	return pins(path->dentry->d_inode, false);
+}
+
+SEC("lsm/path_chown")
+int BPF_PROG(cleat_s_chown, const struct path *path)
+{
+	return pins(path->dentry->d_inode, false);
+}
+
+/* ---- the mounts by which the pins are reached ---- */
+
+static __always_inline bool mount_is_ours(struct vfsmount *mnt)
+{
+	struct mount *m = (void *)mnt - bpf_core_field_offset(struct mount, mnt);
+
+	return is_ours(CLEAT_OWN_MOUNT, BPF_CORE_READ(m, mnt_id), 0);
+}
+
+static __always_inline int mounts(struct cleat_keeper *self)
+{
+	if (may(self) || is_init() || !kept(self_mounts))
+		return 0;
+	return refused(self, CLEAT_OWN_MOUNT, 0, -EPERM);
+}
+
+/* What is mounted at @to hides the way to the pins. Elsewhere, and in other mount namespaces, do as you like. */
+static __always_inline int hides(const struct path *to)
+{
+	struct cleat_keeper *self = self_now();
+	struct inode *at = to->dentry->d_inode;
+
+	if (!self || !at || !mount_is_ours(to->mnt) ||
+	    !is_ours(CLEAT_OWN_WAY, at->i_ino, at->i_sb->s_dev))
+		return 0;
+	return mounts(self);
+}
+
+SEC("lsm/sb_umount")
+int BPF_PROG(cleat_s_umount, struct vfsmount *mnt)
+{
+	struct cleat_keeper *self = self_now();
+
+	return self && mount_is_ours(mnt) ? mounts(self) : 0;
+}
+
+SEC("lsm/sb_mount")
+int BPF_PROG(cleat_s_mount, const char *dev, const struct path *path, const char *type,
+	     unsigned long flags)
+{
+	if (flags & (MS_REMOUNT | MS_UNBINDABLE | MS_PRIVATE | MS_SLAVE | MS_SHARED))
+		return 0; /* nothing is mounted */
+	return hides(path);
+}
+
+SEC("lsm/move_mount")
+int BPF_PROG(cleat_s_move, const struct path *from, const struct path *to)
+{
+	struct cleat_keeper *self = self_now();
+
+	if (self && from->dentry == from->mnt->mnt_root && mount_is_ours(from->mnt))
+		return mounts(self);
+	return hides(to);
+}
+
+SEC("lsm/sb_remount")
+int BPF_PROG(cleat_s_remount, struct super_block *sb)
+{
+	struct cleat_keeper *self = self_now();
+
+	return self && is_pinfs(self, sb) ? mounts(self) : 0;
+}
+
+/* ---- rooms ---- */
+
+static __always_inline bool is_room(struct task_struct *task)
+{
+	const __u32 *room = bpf_task_storage_get(&cleat_rooms, task->group_leader, 0, 0);
+
+	return room && *room;
+}
+
+/* Rooms may do to each other what their credentials let them: the kernel room ends the others. */
+static __always_inline int room(struct task_struct *task, bool by_init)
+{
+	struct cleat_keeper *self = self_now();
+
+	if (!self || !is_room(task) || room_now() || may(self) || !kept(self_rooms))
+		return 0;
+	if (by_init && is_init())
+		return 0;
+	return refused(self, CLEAT_OWN_ROOM, task->tgid, -EPERM);
+}
+
+SEC("lsm/ptrace_access_check")
+int BPF_PROG(cleat_s_trace, struct task_struct *child, unsigned int mode)
+{
+	return mode & PTRACE_MODE_ATTACH ? room(child, false) : 0;
+}
+
+/* The current task, a room, would be traced by its parent. */
+SEC("lsm/ptrace_traceme")
+int BPF_PROG(cleat_s_traceme, struct task_struct *parent)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct cleat_keeper *self = self_now();
+
+	if (!self || !room_now() || is_keeper(self, parent) || !kept(self_rooms))
+		return 0;
+	return refused(self, CLEAT_OWN_ROOM, task->tgid, -EPERM);
+}
+
+/* The kernel's own signals do not come here. */
+SEC("lsm/task_kill")
+int BPF_PROG(cleat_s_kill, struct task_struct *p, void *siginfo, int sig)
+{
+	return sig ? room(p, true) : 0; /* 0: does it live? */
+}
+
+/* A signal by F_SETOWN and F_SETSIG, in whatever task its cause runs: rooms want none. */
+SEC("lsm/file_send_sigiotask")
+int BPF_PROG(cleat_s_sigio, struct task_struct *p)
+{
+	int err = -EPERM;
+
+	if (!self_now() || !is_room(p) || !kept(self_rooms))
+		return 0;
+	count(CLEAT_COUNT_SELF_REFUSED);
+	asm volatile("" : "+r"(err));
+	return err;
+}
+
+/* RLIMIT_CPU would kill, RLIMIT_NOFILE make deaf. */
+SEC("lsm/task_setrlimit")
+int BPF_PROG(cleat_s_limit, struct task_struct *p)
+{
+	return room(p, true);
+}
+
+/* ---- the daemon's cgroup ---- */
+
+SEC("tp_btf/cgroup_attach_task")
+int BPF_PROG(cleat_s_attach, struct cgroup *to, const char *path, struct task_struct *task)
+{
+	struct cleat_keeper *self = self_now();
+	struct cleat_event e = {};
+	bool comes, ours;
+
+	if (!self || to->root->hierarchy_id != 0)
+		return 0;
+	comes = to->kn->id == self->cgroup_id;
+	ours = is_room(task);
+	if (comes == ours)
+		return 0; /* a room that comes back, or two strangers */
+	e.type = comes ? CLEAT_EVENT_SELF_ENTERED : CLEAT_EVENT_SELF_MOVED;
+	e.owner_pid = task->tgid;
+	event_about(&e, bpf_get_current_task_btf());
+	event_send(&e);
+	return 0;
+}
+
+/* The service manager removes the cgroup of a daemon that died, and makes it again for the next. */
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(cleat_s_mkdir, struct cgroup *cgrp, const char *path)
+{
+	struct cleat_keeper *self = self_now();
+	char name[CLEAT_PATH_MAX] = {};
+
+	if (!self || cgrp->root->hierarchy_id != 0)
+		return 0;
+	if (bpf_probe_read_kernel_str(name, sizeof(name), path) < 2)
+		return 0;
+	for (int i = 0; i < CLEAT_PATH_MAX; i++) {
+		if (name[i] != self->cgroup[i])
+			return 0;
+		if (!name[i])
+			break;
+	}
+	self->cgroup_id = cgrp->kn->id;
+	return 0;
+}

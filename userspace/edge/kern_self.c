@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What is ours. See kern_self.h. */
+#include "edge/kern_self.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "edge/kern_map.h"
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+
+void kern_self_begin(struct kern_self *s, int own, int self)
+{
+	*s = (struct kern_self){ .own = own, .self = self, .since = clock_boot_ns() };
+}
+
+static int say(const struct kern_self *s, enum cleat_own kind, __u64 id, __u32 dev)
+{
+	const struct cleat_own_key key = { .id = id, .kind = kind, .dev = dev };
+
+	return kern_map_put(s->own, &key, &s->since, BPF_ANY);
+}
+
+int kern_self_say(const struct kern_self *s, enum cleat_own kind, int fd)
+{
+	/* the id is the first or second field of each */
+	union {
+		struct bpf_map_info map;
+		struct bpf_prog_info program;
+		struct bpf_link_info link;
+	} info = { 0 };
+	__u32 len = sizeof(info);
+	int err;
+
+	if (kind == CLEAT_OWN_MAP)
+		len = sizeof(info.map);
+	else if (kind == CLEAT_OWN_PROGRAM)
+		len = sizeof(info.program);
+	else if (kind == CLEAT_OWN_LINK)
+		len = sizeof(info.link);
+	else
+		return -EINVAL;
+	err = bpf_obj_get_info_by_fd(fd, &info, &len);
+	if (err < 0)
+		return err;
+	return say(s, kind,
+		   kind == CLEAT_OWN_MAP       ? info.map.id
+		   : kind == CLEAT_OWN_PROGRAM ? info.program.id
+					       : info.link.id,
+		   0);
+}
+
+int kern_self_say_object(const struct kern_self *s, struct bpf_object *object)
+{
+	struct bpf_program *program;
+	struct bpf_map *map;
+	int err = 0;
+
+	bpf_object__for_each_map(map, object)
+	{
+		if (err == 0 && bpf_map__fd(map) >= 0)
+			err = kern_self_say(s, CLEAT_OWN_MAP, bpf_map__fd(map));
+	}
+	bpf_object__for_each_program(program, object)
+	{
+		if (err == 0 && bpf_program__fd(program) >= 0)
+			err = kern_self_say(s, CLEAT_OWN_PROGRAM, bpf_program__fd(program));
+	}
+	return err;
+}
+
+int kern_self_keeper(struct kern_self *s, const char *path, __u64 id)
+{
+	if (strlen(path) >= sizeof(s->is.cgroup) - 1)
+		return -ENAMETOOLONG;
+	memset(s->is.cgroup, 0, sizeof(s->is.cgroup));
+	strcpy(s->is.cgroup, path);
+	s->is.cgroup_id = id;
+	return 0;
+}
+
+/* A device as the kernel's own s_dev counts it. */
+static __u32 dev_of(const struct stat *st)
+{
+	return major(st->st_dev) << 20 | minor(st->st_dev);
+}
+
+/* Every directory of @dir's path but the root: who mounts there hides the pins. */
+static int say_way(const struct kern_self *s, const char *dir)
+{
+	char path[4096];
+	struct stat st;
+	int err = 0;
+
+	if (strlen(dir) >= sizeof(path))
+		return -ENAMETOOLONG;
+	for (const char *at = dir + 1; at && err == 0;) {
+		at = strchr(at, '/');
+		snprintf(path, sizeof(path), "%.*s", at ? (int)(at++ - dir) : (int)strlen(dir),
+			 dir);
+		err = stat(path, &st) < 0 ? -errno : say(s, CLEAT_OWN_WAY, st.st_ino, dev_of(&st));
+	}
+	return err;
+}
+
+static bool is_on_way(const char *point, const char *dir)
+{
+	size_t n = strlen(point);
+
+	return strcmp(point, "/") == 0 ||
+	       (strncmp(point, dir, n) == 0 && (dir[n] == '/' || dir[n] == '\0'));
+}
+
+/* Every mount on the way to @dir, in the mount namespace whose mountinfo this is. */
+static int say_mounts(const struct kern_self *s, const char *mountinfo, const char *dir)
+{
+	owned_file FILE *f = fopen(mountinfo, "re");
+	owned_mem char *line = NULL;
+	char point[4096];
+	size_t cap = 0;
+	unsigned id;
+	int err = 0;
+
+	if (!f)
+		return -errno;
+	while (err == 0 && getline(&line, &cap, f) > 0)
+		if (sscanf(line, "%u %*u %*s %*s %4095s", &id, point) == 2 && is_on_way(point, dir))
+			err = say(s, CLEAT_OWN_MOUNT, id, 0);
+	return err;
+}
+
+int kern_self_pins(struct kern_self *s, const char *dir)
+{
+	struct statfs fs;
+	struct stat st;
+	int err;
+
+	if (dir[0] != '/')
+		return -EINVAL;
+	if (statfs(dir, &fs) < 0 || stat(dir, &st) < 0)
+		return -errno;
+	if (fs.f_type != BPF_FS_MAGIC)
+		return -EINVAL;
+	err = say_way(s, dir);
+	if (err == 0)
+		err = say_mounts(s, "/proc/self/mountinfo", dir);
+	if (err == 0)
+		err = say_mounts(s, "/proc/1/mountinfo", dir);
+	if (err < 0)
+		return err;
+	s->is.pins_ino = st.st_ino;
+	s->is.pins_dev = dev_of(&st);
+	return 0;
+}
+
+int kern_self_on(const struct kern_self *s)
+{
+	struct cleat_keeper is = s->is;
+	__u32 zero = 0;
+
+	if (!is.cgroup_id)
+		return -EINVAL; /* nobody could touch anything */
+	is.on = 1;
+	return kern_map_put(s->self, &zero, &is, BPF_ANY);
+}
+
+int kern_self_done(const struct kern_self *s)
+{
+	struct cleat_own_key key, next;
+	int err = kern_map_next(s->own, NULL, &key);
+	__u64 since;
+
+	/* the next key is asked for before this one goes: after that the walk would begin anew */
+	for (unsigned i = 0; err == 0 && i < 2 * CLEAT_OWN_MAX; i++) {
+		bool old = kern_map_get(s->own, &key, &since, 0) == 0 && since < s->since;
+
+		err = kern_map_next(s->own, &key, &next);
+		if (old)
+			kern_map_drop(s->own, &key);
+		key = next;
+	}
+	return err == -ENOENT ? 0 : err;
+}
