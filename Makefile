@@ -200,7 +200,7 @@ $(B)/tests-bpf/smoke: $(call obj,$(wildcard $(SMOKE_SRC)))
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_bpf) $(LIBS_ssl)
 
-BPF_TWINS = $(shell sed -n 's/^\([a-z_]*\)|\(full\|reduced\)|.*/\1/p' tests/bpf/twins.sh)
+BPF_TWINS = $(shell sed -n 's/^\([a-z_]*\)|\(full\|reduced\|self\)|.*/\1/p' tests/bpf/twins.sh)
 .PHONY: bpf-twins vmtest-bpf
 bpf-twins: ## the kernel side's broken twins, objects only
 	$(Q)for t in $(BPF_TWINS); do $(MAKE) --no-print-directory TWIN=$$t $(TOP)/twin/$$t/cleat.bpf.o || exit 1; done

@@ -46,8 +46,9 @@ static __always_inline bool is_keeper(const struct cleat_keeper *self, struct ta
 {
 	const struct cred *c = task->real_cred;
 
-	return cgroup_of(task)->kn->id == self->cgroup_id && c->euid.val == 0 &&
-	       c->user_ns->level == 0;
+	if (kept(self_keeper) && cgroup_of(task)->kn->id != self->cgroup_id)
+		return false;
+	return c->euid.val == 0 && c->user_ns->level == 0;
 }
 
 /* The system's own init, whatever pid namespaces call theirs: it stops units and unmounts at the end. */

@@ -338,6 +338,9 @@ static void sweep(void)
 	char exe[8];
 	DIR *d = opendir("/proc");
 
+	// a daemon left running, and its pins, are refused to everybody outside its cgroup
+	if (!access("/sys/fs/cgroup/cleatd/cgroup.procs", W_OK))
+		put("/sys/fs/cgroup/cleatd/cgroup.procs", "0");
 	for (struct dirent *e; d && (e = readdir(d));) {
 		int pid = atoi(e->d_name);
 
@@ -356,6 +359,7 @@ static void sweep(void)
 	closedir(d);
 	fflush(stdout);
 	nftw("/sys/fs/bpf", remove_any, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	put("/sys/fs/cgroup/cgroup.procs", "0");
 	nftw("/sys/fs/cgroup", remove_dir, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
 }
 

@@ -14,8 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* smoke_full.c */
+/* smoke_full.c, smoke_self.c */
 void full_tests(void);
+void self_tests(void);
 
 static void setting(const char *path, const char *value)
 {
@@ -220,7 +221,8 @@ static int common_tests(void *arg)
 
 int main(int argc, char **argv)
 {
-	bool full = argc > 1 && strcmp(argv[1], "full") == 0;
+	bool self = argc > 1 && strcmp(argv[1], "self") == 0;
+	bool full = self || (argc > 1 && strcmp(argv[1], "full") == 0);
 
 	if (argc > 2 && strcmp(argv[1], "socket") == 0) { /* smoke_full.c's exec */
 		fd_send(atoi(argv[2]), tcp_socket("127.0.0.1"));
@@ -231,9 +233,12 @@ int main(int argc, char **argv)
 		return 2;
 	printf("level %u\n", world.level);
 	fflush(stdout);
-	child("good", 0, common_tests, NULL) == 0 ? 0 : failures++;
-	if (full)
+	if (!self)
+		child("good", 0, common_tests, NULL) == 0 ? 0 : failures++;
+	if (full && !self)
 		full_tests();
+	if (full)
+		self_tests();
 	world_close();
 	printf("%s\n", failures ? "FAILED" : "passed");
 	return failures != 0;

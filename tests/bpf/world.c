@@ -182,6 +182,31 @@ static void maps_open(void)
 		die("map descriptors");
 }
 
+/* The test itself may touch what is ours; its children in other cgroups may not. */
+static int keep(char *error, size_t cap)
+{
+	char path[1024];
+	uint64_t id;
+	int err;
+
+	if (kern_level(world.k) != CLEAT_LEVEL_FULL)
+		return 0;
+	cgroup_make("keeper");
+	cgroup_enter("keeper");
+	cgroup_path(path, sizeof(path), "keeper");
+	snprintf(world.pins, sizeof(world.pins), "/sys/fs/bpf/cleat-smoke-%d", getpid());
+	if (mkdir(world.pins, 0700) < 0)
+		die(world.pins);
+	err = cgroupfs_id(AT_FDCWD, path, &id);
+	if (err == 0)
+		err = kern_keeper_set(world.k, path + strlen(world.mount), id);
+	if (err == 0)
+		err = kern_pins_set(world.k, world.pins);
+	if (err < 0)
+		snprintf(error, cap, "keeper: %s", strerror(-err));
+	return err;
+}
+
 int world_open(uint32_t level)
 {
 	/* SMOKE_OBJECT: a broken twin's, instead of the one that is built in */
@@ -201,7 +226,7 @@ int world_open(uint32_t level)
 	cgroup_make("debug");
 	cgroup_make("plain");
 	if (kern_open(&options, &world.k, error, sizeof(error)) < 0 ||
-	    kern_attach(world.k, error, sizeof(error)) < 0) {
+	    keep(error, sizeof(error)) < 0 || kern_attach(world.k, error, sizeof(error)) < 0) {
 		fprintf(stderr, "smoke: %s\n", error);
 		return -1;
 	}
@@ -219,6 +244,9 @@ void world_close(void)
 {
 	procs_write(world.mount);
 	kern_close(world.k);
+	if (world.pins[0])
+		rmdir(world.pins);
+	cgroup_remove("keeper");
 	cgroup_remove("good");
 	cgroup_remove("evil");
 	cgroup_remove("debug");

@@ -18,7 +18,8 @@ struct world {
 	int tags, callers, config, seq, window, cgroups;
 	char mount[256];
 	char base
-		[300]; /* the test's own cgroup, a slice; below it good, evil, debug, x-cleat.service */
+		[300]; /* the test's own cgroup, a slice; below it good, evil, debug, keeper, x-cleat.service */
+	char pins[64]; /* level full: the directory of what the test pins as ours */
 	struct policy_image *policy;
 };
 

@@ -214,7 +214,8 @@ class Package:
     def hang(self):
         """A room that is stopped does not answer; systemd must notice by the watchdog and start the daemon anew."""
         before = self.pid(self.b)
-        self.b.sh("kill -STOP $(pgrep -P %d | head -n 1)" % before)
+        self.b.sh("echo 0 >/sys/fs/cgroup/system.slice/cleatd.service/cgroup.procs && "
+                  "kill -STOP $(pgrep -P %d | head -n 1)" % before)
         stage.until(lambda: self.pid(self.b) not in (0, before), "the watchdog to restart cleatd", 60)
         self.active(self.b)
         if "watchdog" not in self.b.sh("journalctl -u cleatd --no-pager -o cat").lower():

@@ -34,6 +34,8 @@ accept:
 class Native(stage.Host):
     """This machine as the only host of the stage."""
 
+    keeper = None
+
     def __init__(self):
         super().__init__("a")
         self.here, self.ip, self.ip6 = True, "127.0.0.1", "::1"

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is the daemon's own (attacks.md D): another process of the host's root gets at none of it, and another tool's
+objects are as they were. The kernel's side of it, hook by hook, is in tests/bpf/smoke_self.c.
+"""
+import json
+
+from stage import SRC, Accepted, Wrong, test
+
+OTHER = "/sys/fs/bpf/other"
+NAMES = {"map": "cleat_tags", "program": "cleat_birth"}
+
+
+def thief(host, work, *args, cgroup="/nobody"):
+    """What thief.py got, as root in @cgroup of @host."""
+    return json.loads(host.sh("/usr/bin/python3 %s/tests/attack/thief.py %s %s %s" % (SRC, cgroup, work, " ".join(map(str, args)))))
+
+
+def other_tool(host):
+    """Another tool makes, pins and gets objects of its own; bpftool lists them, and nothing of ours fails it."""
+    made = thief(host, "other", OTHER)
+    if set(made.values()) != {"ok"}:
+        raise Wrong("another tool's objects: %s" % made)
+    for kind in ("prog", "map", "link"):
+        listed = host.sh("echo 0 >/sys/fs/cgroup/nobody/cgroup.procs; bpftool %s show" % kind)
+        if kind != "link" and "name other" not in listed or kind == "link" and "cgroup_inet_ingress" not in listed:
+            raise Wrong("bpftool %s show does not list what is not ours: %s" % (kind, listed))
+        if "cleat_" in listed:
+            raise Accepted("bpftool %s show: %s" % (kind, listed))
+
+
+def refusals(host, what):
+    """The audit lines of the refusals just made."""
+    lines = [l for l in host.audit() if l.get("event") == "self-refused"]
+    if what not in {l.get("what") for l in lines} or any(l["uid"] != 0 for l in lines):
+        raise Wrong("audit: %s" % lines)
+
+
+@test(93, name="maps_programs_links_by_id", twin="self_objects")
+def objects(s):
+    """Every map, program and link of the host by its id: those of another tool are given, ours do not exist for anybody
+    but root in the daemon's cgroup."""
+    good, svc = s.actor(s.a), s.service()
+    control = lambda: s.accepted(good, svc)  # noqa: E731
+    control()
+    s.b.audit()
+    try:
+        other_tool(s.b)
+        stolen = thief(s.b, "objects")
+        for kind, found in stolen.items():
+            if any(name.startswith("cleat_") for name in found["got"]):
+                raise Accepted("%s: %s" % (kind, found["got"]))
+            if set(found["refused"]) != {"ENOENT"} or found["refused"]["ENOENT"] < 10 or len(found["got"]) != 1:
+                raise Wrong("%s: %s" % (kind, found))
+        refusals(s.b, "map")
+        mine = thief(s.b, "objects", cgroup="/cleatd")
+        for kind, found in mine.items():
+            if found["refused"] or found["listed"] != stolen[kind]["listed"]:
+                raise Wrong("root in the daemon's cgroup is refused, or the others' lists are not whole: %s" % mine)
+            if NAMES.get(kind, "link") not in " ".join(found["got"]):
+                raise Wrong("no %s of ours: %s" % (kind, found))
+    finally:
+        s.b.sh("rm -rf " + OTHER)
+    control()
+
+
+@test(93, name="rooms_of_the_daemon", twin="self_rooms")
+def rooms(s):
+    """Root traces, reads, limits and signals the rooms."""
+    good, svc = s.actor(s.a), s.service()
+    control = lambda: s.accepted(good, svc)  # noqa: E731
+    control()
+    pids = s.b.rooms()
+    s.b.audit()
+    tried = thief(s.b, "rooms", *pids)
+    if any("ok" in words for words in tried.values()):
+        raise Accepted(str(tried))
+    if any(len(words) != len(pids) or set(words) - {"EPERM", "EACCES"} for words in tried.values()):
+        raise Wrong(str(tried))
+    refusals(s.b, "room")
+    if s.b.rooms() != pids:
+        raise Wrong("rooms %s are now %s" % (pids, s.b.rooms()))
+    control()

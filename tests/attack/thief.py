@@ -1,0 +1,193 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Root of the host, but not in the daemon's cgroup, tries to get at what is the daemon's: thief.py CGROUP WORK [ARGUMENT...]
+prints one JSON object. WORK: objects (maps, programs, links by id, and what it could then write), rooms PID..., pins
+DIRECTORY, other DIRECTORY (what another tool does with its own objects, all of which must go).
+"""
+import ctypes
+import errno
+import json
+import os
+import signal
+import struct
+import sys
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+BPF, PIDFD_OPEN, PIDFD_SEND_SIGNAL, PIDFD_GETFD, PROCESS_VM_READV = 321, 434, 424, 438, 310
+PTRACE_ATTACH, PTRACE_SEIZE, RLIMIT_CPU, MNT_DETACH, MS_BIND = 16, 0x4206, 0, 2, 4096
+MAP_CREATE, MAP_UPDATE, PROG_LOAD, OBJ_PIN, OBJ_GET, INFO, LINK_CREATE = 0, 2, 5, 6, 7, 15, 28
+NEXT_ID = {"program": 11, "map": 12, "link": 31}
+FD_BY_ID = {"program": 13, "map": 14, "link": 30}
+NAME_AT = {"program": 64, "map": 24}            # of struct bpf_prog_info, bpf_map_info
+
+
+def call(*args):
+    """The result, or -errno."""
+    n = LIBC.syscall(*[ctypes.c_long(a) if isinstance(a, int) else a for a in args])
+    return -ctypes.get_errno() if n < 0 else n
+
+
+def bpf(cmd, *fields):
+    """@fields: pairs of struct format and value, in order."""
+    attr = ctypes.create_string_buffer(b"".join(struct.pack("=" + f, v) for f, v in fields), 128)
+    n = call(BPF, cmd, attr, 128)
+    return n, attr.raw
+
+
+def word(n):
+    return errno.errorcode.get(-n, str(n)) if n < 0 else "ok"
+
+
+def text(s):
+    return ctypes.create_string_buffer(s.encode())
+
+
+def ids(kind):
+    at = 0
+    while True:
+        n, attr = bpf(NEXT_ID[kind], ("I", at), ("I", 0))
+        if n < 0:
+            return
+        at = struct.unpack_from("=I", attr, 4)[0]
+        yield at
+
+
+def name_of(kind, fd):
+    info = ctypes.create_string_buffer(256)
+    n, _ = bpf(INFO, ("I", fd), ("I", 256), ("Q", ctypes.addressof(info)))
+    if n < 0 or kind not in NAME_AT:
+        return ""
+    return info.raw[NAME_AT[kind]:NAME_AT[kind] + 16].split(b"\0")[0].decode()
+
+
+def objects():
+    """What is listed, what is refused with which word, what was got by which name."""
+    found = {}
+    for kind in NEXT_ID:
+        got, refused, listed = [], {}, 0
+        for i in ids(kind):
+            listed += 1
+            fd, _ = bpf(FD_BY_ID[kind], ("I", i))
+            if fd < 0:
+                refused[word(fd)] = refused.get(word(fd), 0) + 1
+                continue
+            got.append(name_of(kind, fd) or "link %d" % i)
+            os.close(fd)
+        found[kind] = {"listed": listed, "got": got, "refused": refused}
+    return found
+
+
+def limits(pid):
+    both = struct.pack("=QQ", 1, 1)
+    return LIBC.prlimit(pid, RLIMIT_CPU, both, None)
+
+
+def traced(request, pid):
+    n = LIBC.ptrace(ctypes.c_long(request), pid, None, None)
+    n = -ctypes.get_errno() if n < 0 else 0
+    if n == 0:
+        os.waitpid(pid, 0x40000000) if request == PTRACE_ATTACH else None
+        LIBC.ptrace(ctypes.c_long(17), pid, None, None)
+    return n
+
+
+def opened(path):
+    try:
+        os.close(os.open(path, os.O_RDWR))
+        return 0
+    except OSError as e:
+        return -e.errno
+
+
+def read_memory(pid):
+    byte = ctypes.create_string_buffer(8)
+    here = struct.pack("=QQ", ctypes.addressof(byte), 8)
+    there = struct.pack("=QQ", 0x400000, 8)
+    return call(PROCESS_VM_READV, pid, here, 1, there, 1, 0)
+
+
+def rooms(pids):
+    """One word an attempt, the harmless ones first."""
+    found = {}
+    for pid in map(int, pids):
+        pidfd = call(PIDFD_OPEN, pid, 0)
+        tries = {
+            "attach": lambda: traced(PTRACE_ATTACH, pid),
+            "seize": lambda: traced(PTRACE_SEIZE, pid),
+            "mem": lambda: opened("/proc/%d/mem" % pid),
+            "read": lambda: read_memory(pid),
+            "getfd": lambda: call(PIDFD_GETFD, pidfd, 3, 0),
+            "prlimit": lambda: -ctypes.get_errno() if limits(pid) < 0 else 0,
+            "cont": lambda: call(PIDFD_SEND_SIGNAL, pidfd, signal.SIGCONT, None, 0),
+            "hup": lambda: call(PIDFD_SEND_SIGNAL, pidfd, signal.SIGHUP, None, 0),
+            "kill": lambda: -ctypes.get_errno() if LIBC.kill(pid, signal.SIGKILL) < 0 else 0,
+        }
+        for name, attempt in tries.items():
+            found.setdefault(name, []).append(word(attempt()))
+            if found[name][-1] == "ok":
+                return found            # a broken twin: no more harm than that
+    return found
+
+
+def pins(directory):
+    path = text(directory)
+    found = {}
+
+    def attempt(name, f):
+        try:
+            n = f()
+        except OSError as e:
+            n = -e.errno
+        if isinstance(n, int) and n == -1:
+            n = -ctypes.get_errno()
+        found[name] = word(n if isinstance(n, int) else 0)
+
+    attempt("list", lambda: os.listdir(directory) and 0)
+    attempt("get", lambda: bpf(OBJ_GET, ("Q", ctypes.addressof(text(directory + "/cleat_tags"))), ("I", 0))[0])
+    if "ok" in found.values():
+        return found
+    attempt("move", lambda: os.rename(directory, directory + "-moved"))
+    attempt("rmdir", lambda: os.rmdir(directory))
+    attempt("chmod", lambda: os.chmod(directory, 0o777))
+    attempt("make", lambda: os.mkdir(directory + "/mine"))
+    fs = text(os.path.dirname(directory))
+    attempt("unmount", lambda: LIBC.umount2(fs, 0))
+    attempt("unmount-lazily", lambda: LIBC.umount2(fs, MNT_DETACH))
+    attempt("hide", lambda: LIBC.mount(b"none", fs, b"tmpfs", 0, None))
+    attempt("hide-one", lambda: LIBC.mount(b"none", path, b"tmpfs", 0, None))
+    os.makedirs("/run/thief", exist_ok=True)
+    attempt("bind", lambda: LIBC.mount(path, b"/run/thief", None, MS_BIND, None))
+    attempt("list-bound", lambda: os.listdir("/run/thief") and 0)
+    LIBC.umount2(b"/run/thief", MNT_DETACH)
+    return found
+
+
+def other(directory):
+    """Another tool: its own map, program and link, pinned, gotten by id and by pin."""
+    code = struct.pack("=BBhi", 0xb7, 0, 0, 1) + struct.pack("=BBhi", 0x95, 0, 0, 0)
+    code, licence = ctypes.create_string_buffer(code, 16), text("GPL")
+    made = {
+        "map": bpf(MAP_CREATE, ("I", 2), ("I", 4), ("I", 4), ("I", 1), ("I", 0), ("I", 0), ("I", 0), ("16s", b"other"))[0],
+        "program": bpf(PROG_LOAD, ("I", 8), ("I", 2), ("Q", ctypes.addressof(code)), ("Q", ctypes.addressof(licence)),
+                       ("I", 0), ("I", 0), ("Q", 0), ("I", 0), ("I", 0), ("16s", b"other"))[0],
+    }
+    cgroup = os.open("/sys/fs/cgroup/nobody", os.O_RDONLY)
+    made["link"] = bpf(LINK_CREATE, ("I", made["program"]), ("I", cgroup), ("I", 0), ("I", 0))[0]
+    found = {kind: word(fd) for kind, fd in made.items()}
+    os.makedirs(directory, exist_ok=True)
+    for kind, fd in made.items():
+        path = text("%s/%s" % (directory, kind))
+        found["pin " + kind] = word(bpf(OBJ_PIN, ("Q", ctypes.addressof(path)), ("I", fd))[0])
+        found["get " + kind] = word(bpf(OBJ_GET, ("Q", ctypes.addressof(path)), ("I", 0))[0])
+    return found
+
+
+def main():
+    with open("/sys/fs/cgroup%s/cgroup.procs" % sys.argv[1], "w") as f:
+        f.write("0")
+    work = {"objects": objects, "rooms": lambda: rooms(sys.argv[3:]), "pins": lambda: pins(sys.argv[3]),
+            "other": lambda: other(sys.argv[3])}
+    print(json.dumps(work[sys.argv[2]]()))
+
+
+main()
