@@ -17,8 +17,8 @@
  *	tp_btf/cgroup_attach_task	who comes into the daemon's cgroup, which room leaves it: noticed
  *	tp_btf/cgroup_mkdir		the daemon's cgroup made anew is the daemon's
  *
- * Who may: root of the initial user namespace in the daemon's own cgroup, exactly that one. Not an
- * executable: LD_PRELOAD makes any code run as one. The check is on acquiring: a descriptor that is
+ * Who may: root of the initial user namespace in the daemon's own cgroup, exactly that one, and the
+ * daemon itself if it was moved elsewhere. Not an executable: LD_PRELOAD makes any code run as one. The check is on acquiring: a descriptor that is
  * held is used freely. An id of ours answers "no such object", not "you may not": whoever lists
  * objects by their ids (bpftool) goes on to the next.
  *
@@ -41,14 +41,19 @@ static __always_inline struct cleat_keeper *self_now(void)
 	return self && self->on ? self : NULL;
 }
 
-/* Root in the daemon's own cgroup. By its own credentials, not by ones it has borrowed. */
-static __always_inline bool is_keeper(const struct cleat_keeper *self, struct task_struct *task)
+/* By its own credentials, not by ones it has borrowed. */
+static __always_inline bool is_root(struct task_struct *task)
 {
 	const struct cred *c = task->real_cred;
 
+	return c->euid.val == 0 && c->user_ns->level == 0;
+}
+
+static __always_inline bool is_keeper(const struct cleat_keeper *self, struct task_struct *task)
+{
 	if (kept(self_keeper) && cgroup_of(task)->kn->id != self->cgroup_id)
 		return false;
-	return c->euid.val == 0 && c->user_ns->level == 0;
+	return is_root(task);
 }
 
 /* The system's own init, whatever pid namespaces call theirs: it stops units and unmounts at the end. */
@@ -61,7 +66,9 @@ static __always_inline bool is_init(void)
 
 static __always_inline bool may(const struct cleat_keeper *self)
 {
-	return is_keeper(self, bpf_get_current_task_btf());
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	return is_keeper(self, task) || (room_now() && is_root(task));
 }
 
 static __always_inline bool is_ours(__u32 kind, __u64 id, __u32 dev)

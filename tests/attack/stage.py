@@ -226,8 +226,8 @@ class Host:
         """A question of witness.py."""
         with self.lock:
             if not self.witness or self.witness.p.poll() is not None:
-                args = ["/usr/bin/python3", SRC + "/tests/attack/witness.py"] + ([self.keeper] if self.keeper else [])
-                self.witness = Witness(self.command(args, stdin=True))
+                witness = ["/usr/bin/python3", SRC + "/tests/attack/witness.py"] + ([self.keeper] if self.keeper else [])
+                self.witness = Witness(self.command(witness, stdin=True))
             return self.witness.ask(name, args)
 
     def reboot(self):

@@ -27,12 +27,18 @@ struct room {
 	int pidfd, asks, secret; /* asks: a byte comes back */
 };
 
-static _Noreturn void room_main(int answers)
+/* 'm': can it get a map? */
+static _Noreturn void room_main(int asked)
 {
 	char byte;
+	int map;
 
-	while (read(answers, &byte, 1) == 1 && write(answers, &byte, 1) == 1)
-		;
+	while (read(asked, &byte, 1) == 1) {
+		if (byte == 'm')
+			byte = kern_map_fd(world.k, KERN_TAGS, false, &map) == 0 ? 'y' : 'n';
+		if (write(asked, &byte, 1) != 1)
+			break;
+	}
 	_exit(0);
 }
 
@@ -129,7 +135,7 @@ static int outsider(void *arg)
 static int moves(void *arg)
 {
 	const struct room *r = arg;
-	char path[400], pid[16];
+	char path[400], pid[16], byte;
 	int fd;
 
 	snprintf(path, sizeof(path), "%s/plain/cgroup.procs", world.base);
@@ -139,6 +145,8 @@ static int moves(void *arg)
 	      "  a room is moved to another cgroup");
 	close(fd);
 	check(kill(r->pid, SIGKILL) == -1 && errno == EPERM, "  and is a room there as well");
+	check(write(r->asks, "m", 1) == 1 && read(r->asks, &byte, 1) == 1 && byte == 'y',
+	      "  that gets what is its own");
 	return 0;
 }
 
