@@ -1,93 +1,41 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The Debian packages on two hosts with systemd as pid 1: README.md's lines, run as they stand there, install them; real
-units then present assertions to each other, one of them started by its socket; what another unit replays is refused;
-a stopped room, an upgrade, removal and purge. Exit status 1 when a step went otherwise than it must."""
+units then present assertions to each other, however their connections are accepted; what another unit replays is refused;
+the audit log is rotated, processes are stopped, the packages go to the next version and back under load, are removed and
+purged. Exit status 1 when a step went otherwise than it must."""
+import concurrent.futures
 import json
-import os
 import re
 import sys
+import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "attack"))
-import stage  # noqa: E402
+from package_units import ACCEPTED_BY, DROP_IN, PORT, Client, services_start, stage
 
 TD = "spiffe://prod.example"
 DEBS = stage.BUILD + "/deb"
 HERE = "/root/enrol"
-CLIENT = """\
-[Service]
-User={uid}
-Environment=LIBCLEAT=libcleat.so.0
-ExecStart=/usr/bin/python3 {src}/tests/e2e/clients/payments.py
-StandardInput=file:/run/test/{name}.in
-StandardOutput=file:/run/test/{name}.out
-"""
-SERVICE = """\
-[Service]
-User={uid}
-ExecStart={build}/e2e/ledger {args}
-StandardOutput=append:/run/test/{name}.out
-Environment=LD_LIBRARY_PATH=
-"""
-SOCKET = """\
-[Socket]
-ListenStream={ip}:7444
-"""
-DROP_IN = """\
-workloads:
-  - id: /reports
-    match: { systemd: reports.service }
-  - id: /archive
-    match: { systemd: archive.service }
-call:
-  - { from: /payments, to: [ /archive ] }
-  - { from: /reports, to: [ /archive ] }
-accept:
-  - { to: /archive, from: [ /payments ], hosts: [ a ] }
-"""
-
-
-class Unit:
-    """A client's unit on host a: payments.py, spoken to through the two pipes its unit names."""
-
-    def __init__(self, host, name, uid):
-        host.sh("mkdir -p /run/test && chmod 755 /run/test && rm -f /run/test/{n}.* && mkfifo /run/test/{n}.in "
-                "/run/test/{n}.out".format(n=name))
-        host.write("/run/systemd/system/%s.service" % name, CLIENT.format(uid=uid, src=stage.SRC, name=name))
-        host.sh("useradd -M -u {u} {n}-user && systemctl daemon-reload && systemctl start --no-block {n}".format(
-            n=name, u=uid))
-        # Read and write, as a pipe's end that does not wait for the other.
-        self.to = os.fdopen(os.open("/run/test/%s.in" % name, os.O_RDWR), "w", buffering=1)
-        self.back = os.fdopen(os.open("/run/test/%s.out" % name, os.O_RDWR | os.O_NONBLOCK), "rb", buffering=0)
-        self.name, self.rest = name, b""
-
-    def _line(self):
-        more = self.back.read()
-        self.rest += more or b""
-        return b"\n" in self.rest
-
-    def __call__(self, command):
-        self.to.write(command + "\n")
-        stage.until(self._line, "%s to answer: %s" % (self.name, command[:60]), 120)
-        line, self.rest = self.rest.split(b"\n", 1)
-        return json.loads(line)
-
-    def must(self, command):
-        answer = self(command)
-        if not answer["ok"]:
-            raise stage.Wrong("%s: %s: %s" % (self.name, command[:80], answer))
-        return answer
+AUDIT = "/var/log/cleat/audit.jsonl"
+# What a client may meet while its host's daemon, or the other's, is being restarted.
+NO_DAEMON = {"no-daemon", "busy", "not-armed", "timeout", "peer-gone"}
 
 
 class Package:
     def __init__(self):
         self.hosts = {h: stage.Host(h) for h in "ab"}
         self.a, self.b = self.hosts["a"], self.hosts["b"]
-        self.passed, self.connections = 0, 0
+        self.passed, self.connections, self.began = 0, 0, time.monotonic()
 
     def ok(self, sentence):
         self.passed += 1
-        print("  ok    " + sentence, flush=True)
+        now = time.monotonic()
+        print("  ok    %s (%.0f s)" % (sentence, now - self.began), flush=True)
+        self.began = now
+
+    def each(self, work, hosts=None):
+        """work(host) on both at the same time: an emulated guest is slow, and there are two processors."""
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            return list(pool.map(work, hosts or self.hosts.values()))
 
     # ---- README.md ----
 
@@ -109,20 +57,51 @@ class Package:
             name = source.split(":")[-1]
             to_host.write("%s/%s" % (HERE, name), from_host.read("%s/%s" % (HERE, name)))
 
+    def line(self, names, command):
+        """One of README's lines on the hosts it names."""
+        if command.startswith("scp "):
+            return self.copy(command)
+        for name, out in zip(names, self.each(lambda h: h.sh("cd %s && %s" % (HERE, command), 400),
+                                              [self.hosts[n] for n in names])):
+            print("        %s# %s" % (name, command), flush=True)
+            print("".join("        | %s\n" % line for line in out.splitlines()[-4:]), end="", flush=True)
+        return None
+
     def install(self):
-        for host in self.hosts.values():
-            host.sh("mkdir -p {h} && cp {d}/cleatd_*.deb {d}/libcleat0_*.deb {h}".format(h=HERE, d=DEBS))
-        for names, command in self.readme():
-            if command.startswith("scp "):
-                self.copy(command)
-                continue
-            for name in names:
-                print("        %s# %s" % (name, command), flush=True)
-                out = self.hosts[name].sh("cd %s && %s" % (HERE, command), 400)
-                print("".join("        | %s\n" % line for line in out.splitlines()[-6:]), end="", flush=True)
-        for host in self.hosts.values():
-            self.active(host)
+        self.each(lambda h: h.sh("mkdir -p {h} && cp {d}/cleatd_*.deb {d}/libcleat0_*.deb {h}".format(h=HERE, d=DEBS)))
+        first, *rest = self.readme()
+        self.doctor("%s/cleatctl" % stage.BUILD_MAIN, ["no user cleat-sign", "no host key", "host init"])
+        self.line(*first)
+        self.doctor("cleatctl", ["ok    users", "no host key", "host init"])
+        self.furnished()
+        for names, command in rest:
+            self.line(names, command)
+        self.each(self.active)
         self.ok("README.md's ten lines install cleatd on both hosts")
+
+    def doctor(self, program, words):
+        """Before anything runs: it fails, and says what is missing and what to do."""
+        rc, out = self.a.run(program + " doctor")
+        if rc == 0 or not all(w in out for w in words):
+            raise stage.Wrong("doctor: exit %d, and not all of %s:\n%s" % (rc, words, out))
+
+    def furnished(self):
+        """What the package brings and its scripts did: users, directories, pages, completion; nothing started."""
+        self.a.sh("getent passwd cleat-sign cleat-check cleat-read >/dev/null")
+        modes = self.a.sh("stat -c '%n %a %U:%G' /etc/cleat /etc/cleat/policies.d /etc/cleat/trust /var/lib/cleat "
+                          "/var/log/cleat").split("\n")[:5]
+        if modes != ["/etc/cleat 755 root:root", "/etc/cleat/policies.d 755 root:root", "/etc/cleat/trust 755 root:root",
+                     "/var/lib/cleat 700 root:root", "/var/log/cleat 750 root:adm"]:
+            raise stage.Wrong("tmpfiles.d: %s" % modes)
+        for page in ("man8/cleatd.8", "man1/cleatctl.1", "man5/cleat.policy.5", "man7/cleat.7"):
+            self.a.sh("zcat /usr/share/man/%s.gz | mandoc -T ascii | grep -q NAME" % page)
+        words = self.a.sh("bash -c '. /usr/share/bash-completion/completions/cleatctl; COMP_WORDS=(cleatctl doc) "
+                          "COMP_CWORD=1; _cleatctl; echo ${COMPREPLY[@]}'").split()
+        if words != ["doctor"]:
+            raise stage.Wrong("cleatctl doc<TAB> gives %s" % words)
+        if self.a.run("systemctl is-active cleatd")[0] == 0 or self.a.run("systemctl is-enabled cleatd")[0] != 0:
+            raise stage.Wrong("a package just installed is to be enabled, and has nothing to run yet")
+        self.ok("the package brings users, directories, man pages and completion; doctor says what is missing")
 
     # ---- the daemon as a unit ----
 
@@ -135,152 +114,278 @@ class Package:
     def pid(self, host):
         return int(self.show(host, "MainPID"))
 
+    def knows(self, host, words):
+        return words in host.sh("cleatd --help 2>&1")
+
     def unit(self):
         log = self.a.sh("journalctl -u cleatd --no-pager -o cat")
         if "level=full" not in log:
             raise stage.Wrong("not at level full:\n" + log)
-        for name in ("Type=notify", "NRestarts=0"):
-            if self.a.sh("systemctl show -p %s cleatd" % name.split("=")[0]).strip() != name:
-                raise stage.Wrong("not " + name)
-        if int(self.show(self.a, "WatchdogTimestampMonotonic") or 0) == 0:
-            raise stage.Wrong("it never told the watchdog that it lives")
-        self.ok("the unit is ready at level full, with its watchdog, and was started once")
+        shown = self.a.sh("systemctl show -p Type,NRestarts,WatchdogTimestampMonotonic cleatd").split()
+        if "Type=notify" not in shown or "NRestarts=0" not in shown or "WatchdogTimestampMonotonic=0" in shown:
+            raise stage.Wrong("not a unit that told its watchdog and was started once: %s" % shown)
+        if "libseccomp" in self.a.sh("dpkg-query -W -f '${Depends}' cleatd"):
+            self.jailed()
+        self.a.sh("cleatctl doctor")
+        self.a.sh("systemctl start cleat-metrics.timer")
+        stage.until(lambda: "cleat_up 1" in self.a.run("cat /run/cleat/metrics.prom")[1], "the metrics file", 60)
+        self.ok("the unit is at level full with its watchdog, doctor has nothing to say, the timer writes metrics")
+
+    def jailed(self):
+        for room in ("sign", "check"):
+            uid = self.a.sh("stat -c %%U /proc/$(pgrep -x cleatd-%s)" % room).strip()
+            if uid != "cleat-" + room:
+                raise stage.Wrong("the %s room runs as %s" % (room, uid))
+
+    def drop_in(self, host, text):
+        host.write("/etc/cleat/policies.d/test.yaml", text)
+        host.sh("chmod 644 /etc/cleat/policies.d/test.yaml && systemctl reload cleatd")
+        if "refused" in self.show(host, "StatusText"):
+            raise stage.Wrong("systemctl status has not forgotten: " + self.show(host, "StatusText"))
 
     def reload(self):
-        for host in self.hosts.values():
+        def both_ways(host):
             host.write("/etc/cleat/policies.d/test.yaml", "workloads: [ {} ]\n")
             host.sh("chmod 644 /etc/cleat/policies.d/test.yaml")
             if host.run("systemctl reload cleatd")[0] == 0:
                 raise stage.Wrong("systemctl reload says yes to a policy that is refused")
             if "reload refused" not in self.show(host, "StatusText"):
                 raise stage.Wrong("systemctl status does not tell: " + self.show(host, "StatusText"))
-            host.write("/etc/cleat/policies.d/test.yaml", DROP_IN)
-            host.sh("chmod 644 /etc/cleat/policies.d/test.yaml && systemctl reload cleatd")
-            if "refused" in self.show(host, "StatusText"):
-                raise stage.Wrong("systemctl status has not forgotten: " + self.show(host, "StatusText"))
+            self.drop_in(host, DROP_IN)
+        self.each(both_ways)
         self.ok("systemctl reload fails with a bad drop-in, is done when it returns with a good one, on both hosts")
 
     # ---- the workloads' units ----
 
     def services(self):
-        b = self.b
-        b.sh("mkdir -p /run/test && chmod 777 /run/test")
-        for name, uid, args in (("ledger", 1002, b.ip + " 7443"), ("archive", 1003, "-")):
-            b.sh("useradd -M -u %d %s-user" % (uid, name))
-            b.write("/run/systemd/system/%s.service" % name,
-                    SERVICE.format(uid=uid, build=stage.BUILD_MAIN, args=args, name=name))
-        b.write("/run/systemd/system/archive.socket", SOCKET.format(ip=b.ip))
-        b.sh("systemctl daemon-reload && systemctl start ledger.service archive.socket")
-        stage.until(lambda: "listening" in b.run("cat /run/test/ledger.out")[1], "the ledger", 60)
-        if b.run("systemctl is-active archive.service")[0] == 0:
+        services_start(self.b)
+        if self.b.run("systemctl is-active archive.service")[0] == 0:
             raise stage.Wrong("the archive runs before anybody asked")
-        self.payments, self.reports = Unit(self.a, "payments", 1001), Unit(self.a, "reports", 1004)
+        self.payments, self.reports = Client(self.a, "payments", 1001), Client(self.a, "reports", 1004)
 
-    def present(self, unit, audience, port, assertion=None):
+    def present(self, client, service, assertion=None, audience=None):
         """A new connection, an assertion about it (or the one given), presented. (accepted, the assertion)"""
         self.connections += 1
         name = "c%d" % self.connections
-        unit.must("connect %s %s %d" % (name, self.b.ip, port))
+        client.must("connect %s %s %d" % (name, self.b.ip, PORT[service]))
         if assertion is None:
-            assertion = unit.must("sign %s %s%s" % (name, TD, audience))["assertion"]
-        return unit("say %s %s hello" % (name, assertion))["ok"], assertion
+            assertion = client.must("sign %s %s/%s" % (name, TD, audience or service))["assertion"]
+        return client("say %s %s hello" % (name, assertion))["ok"], assertion
 
-    def legitimate(self, audience, port):
-        ok, assertion = self.present(self.payments, audience, port)
+    def legitimate(self, service):
+        ok, assertion = self.present(self.payments, service)
         if not ok:
-            raise stage.Wrong("payments is refused at %s: %s" % (audience, self.last(self.b)))
+            raise stage.Wrong("payments is refused at %s: %s" % (service, self.last(self.b)))
+        line = self.last(self.b)
+        if line["reason"] != "ok" or line["workload"] != "%s/%s" % (TD, service):
+            raise stage.Wrong("accepted, but the audit log says %s" % line)
         return assertion
 
+    def refused(self, attack, reasons, what):
+        """attack() -> as present(). The audit log says why, and of whom: never a workload that only accepted."""
+        if attack()[0]:
+            raise stage.Accepted(what)
+        line = self.last(self.b)
+        if line["reason"] not in reasons or line.get("workload") in (TD + "/pid1", TD + "/inetd"):
+            raise stage.Wrong("%s: refused, but the audit log says %s" % (what, line))
+        return line["reason"]
+
     def last(self, host):
-        return json.loads(host.sh("tail -n 1 /var/log/cleat/audit.jsonl"))
+        return json.loads(host.sh("tail -n 1 " + AUDIT))
 
     def traffic(self):
-        for audience, port in (("/ledger", 7443), ("/archive", 7444)):
-            copied = self.legitimate(audience, port)
-            if self.present(self.reports, audience, port, copied)[0]:
-                raise stage.Accepted("reports presented what payments had obtained for " + audience)
-            line = self.last(self.b)
-            if line["reason"] in ("ok", "undecided"):
-                raise stage.Wrong("the audit log does not say why: %s" % line)
-            self.legitimate(audience, port)
-            self.ok("payments.service presents to %s; what reports.service replays is refused: %s" % (
-                audience, line["reason"]))
-        if self.b.run("systemctl is-active archive.service")[0] != 0:
-            raise stage.Wrong("the archive was not started by its socket")
-        self.ok("archive.service was started by its socket, which systemd made")
+        for service in ("ledger", "archive"):
+            copied = self.legitimate(service)
+            reason = self.refused(lambda: self.present(self.reports, service, copied), ["wrong-connection"],
+                                  "reports presented what payments had obtained for " + service)
+            self.legitimate(service)
+            self.ok("payments.service presents to %s; what reports.service replays is refused: %s" % (service, reason))
+        self.legitimate("hive")
+        self.ok("archive.service, started by its socket, and children that accept for themselves own what they accept")
 
-    # ---- hang, upgrade, end ----
+    def thief(self):
+        """Another unit with the archive's socket, while the archive itself does not accept."""
+        b = self.b
+        b.sh("systemctl kill -s STOP archive.service && systemctl start thief.service")
+        stage.until(lambda: "listening" in b.run("cat /run/test/thief.out")[1], "thief", 60)
+        reason = self.refused(lambda: self.present(self.payments, "archive"), ["wrong-audience", "policy"],
+                              "another unit activated by the archive's socket took what was for the archive")
+        b.sh("systemctl stop thief.service && systemctl kill -s CONT archive.service")
+        self.legitimate("archive")
+        self.ok("another unit with the archive's socket cannot take what is for the archive: " + reason)
 
-    def hang(self):
-        """A room that is stopped does not answer; systemd must notice by the watchdog and start the daemon anew."""
-        before = self.pid(self.b)
-        self.b.sh("echo 0 >/sys/fs/cgroup/system.slice/cleatd.service/cgroup.procs && "
-                  "kill -STOP $(pgrep -P %d | head -n 1)" % before)
-        stage.until(lambda: self.pid(self.b) not in (0, before), "the watchdog to restart cleatd", 60)
-        self.active(self.b)
-        if "watchdog" not in self.b.sh("journalctl -u cleatd --no-pager -o cat").lower():
-            raise stage.Wrong("something else restarted it")
-        self.legitimate("/ledger", 7443)
-        self.ok("a stopped room makes the watchdog restart the daemon, and assertions go on")
+    def accepted_by(self):
+        """Accept=yes and inetd: somebody else accepted."""
+        cases = (("till", "pid1", "systemd's Accept=yes"), ("desk", "inetd", "inetd"))
+        for service, _, who in cases:
+            self.refused(lambda: self.present(self.payments, service), ["not-owner", "handed-over"],
+                         "accepted by %s, and nobody said that it may" % who)
+        self.drop_in(self.b, ACCEPTED_BY)
+        for service, acceptor, who in cases:
+            self.legitimate(service)
+            self.refused(lambda: self.present(self.payments, service, audience=acceptor), ["wrong-audience"],
+                         "%s took for its own what was for %s" % (service, acceptor))
+            self.legitimate(service)
+        self.ok("accepted by systemd (Accept=yes) or by inetd: refused, until accepted_by says who may; never as pid 1")
+
+    # ---- load ----
+
+    def lines(self):
+        """Reasons of the check room's answers on b, counted through both the audit log and the one renamed."""
+        text = self.b.sh("cat %s.1 %s 2>/dev/null || :" % (AUDIT, AUDIT))
+        counts = {}
+        for line in map(json.loads, text.splitlines()):
+            if line.get("ask") == "verify":
+                counts[line["reason"]] = counts.get(line["reason"], 0) + 1
+        return counts
+
+    def under_load(self, work):
+        """work() while connections come one after another, each assertion presented twice. Every accept was audited, no
+        second presentation was accepted, and whoever was not accepted was refused for want of a daemon."""
+        before = self.lines()
+        self.payments.must("load %s %d %s/ledger" % (self.b.ip, PORT["ledger"], TD))
+        try:
+            work()
+        finally:
+            counts = self.payments.must("rest")["counts"]
+        after = self.lines()
+        accepts = sum(n for outcome, n in counts.items() if outcome.startswith("ok, then"))
+        if any(outcome.endswith("then ok") for outcome in counts):
+            raise stage.Accepted("a second presentation: %s" % counts)
+        if after.get("ok", 0) - before.get("ok", 0) != accepts or accepts == 0:
+            raise stage.Wrong("%d accepts, audited are %s before and %s after" % (accepts, before, after))
+        strange = {o for o in counts if o.startswith("sign: ") and o[6:] not in NO_DAEMON} | {
+            r for r in after if after[r] != before.get(r, 0) and r not in NO_DAEMON | {"ok", "replayed"} | self.gap()}
+        if strange or any(o.startswith("network") for o in counts):
+            raise stage.Wrong("%s in %s; the audit log: %s, then %s" % (strange, counts, before, after))
+        return counts
+
+    def gap(self):
+        """A connection that outlived its daemon: where the kernel side is not pinned nothing is known of it."""
+        return set() if self.knows(self.b, "disarm") else {"untagged"}
 
     def rotate(self):
         host = self.b
-        if host.sh("test -f /etc/logrotate.d/cleatd && cd /var/log/cleat && mv audit.jsonl audit.jsonl.1 && "
-                   "systemctl reload cleatd && wc -l <audit.jsonl.1") != self.lines_after(host):
-            raise stage.Wrong("the renamed file still grows")
-        if self.last(host)["reason"] != "ok":
-            raise stage.Wrong("the new file does not have what followed")
-        self.ok("a renamed audit log is left alone after a reload")
 
-    def lines_after(self, host):
-        self.legitimate("/ledger", 7443)
-        return host.sh("wc -l </var/log/cleat/audit.jsonl.1")
+        def work():
+            stage.until(lambda: len(self.lines()) > 1, "load", 60)
+            host.sh("logrotate -v -f /etc/logrotate.d/cleatd")
+            old = host.sh("wc -l <%s.1" % AUDIT)
+            stage.until(lambda: host.sh("wc -l <" + AUDIT).strip() not in ("0", "1"), "lines in the new file", 60)
+            if host.sh("wc -l <%s.1" % AUDIT) != old:
+                raise stage.Wrong("the renamed file still grows")
+        counts = self.under_load(work)
+        self.ok("the package's logrotate rule rotates the audit log under load, and no line is lost: %s" % counts)
+
+    def version(self, host):
+        return host.sh("dpkg-query -W -f '${Version}' cleatd")
+
+    def install_debs(self, debs):
+        before = self.each(self.pid)
+
+        def work(host):
+            host.sh("dpkg -i " + debs, 300)
+            self.active(host)
+        self.each(work)
+        if any(b == now for b, now in zip(before, self.each(self.pid))):
+            raise stage.Wrong("dpkg -i %s did not restart cleatd" % debs)
 
     def upgrade(self):
-        before = {h: self.pid(self.hosts[h]) for h in "ab"}
-        for host in self.hosts.values():
-            host.sh("dpkg -i %s/next/*.deb" % DEBS, 300)
-        for name, host in self.hosts.items():
+        """N-1, N, N-1: what is older is newer without its policy, key or log having changed."""
+        kept = "cat /etc/cleat/cleat.yaml /var/lib/cleat/host.key | sha256sum"
+        before, versions = self.each(lambda h: h.sh(kept)), [self.version(self.a)]
+
+        def work():
+            self.install_debs("%s/next/*.deb" % DEBS)
+            versions.append(self.version(self.a))
+            self.install_debs("%s/cleatd_*.deb %s/libcleat0_*.deb" % (DEBS, DEBS))
+            versions.append(self.version(self.a))
+        counts = self.under_load(work)
+        if "next" not in versions[1] or versions[0] != versions[2] or self.each(lambda h: h.sh(kept)) != before:
+            raise stage.Wrong("%s, or policy and key changed" % versions)
+        self.legitimate("ledger")
+        self.ok("an upgrade and a downgrade under load: %s" % counts)
+
+    # ---- processes that hang, and the end ----
+
+    def hang(self):
+        """On b a room is stopped, on a the main process: the first does not answer, the second does not ask. systemd must
+        notice by the watchdog and start the daemon anew within ten seconds."""
+        def stop(host):
+            pid = self.pid(host)
+            which = "$(pgrep -x cleatd-check)" if host.name == "b" else pid
+            return pid, float(host.sh("kill -STOP %s && cut -d' ' -f1 /proc/uptime" % which))
+        stopped = dict(zip("ab", self.each(stop)))
+        began = time.monotonic()
+        if self.present(self.payments, "ledger")[0]:
+            raise stage.Accepted("by a room that is stopped")
+        if time.monotonic() - began > 8 or "timeout" not in self.b.sh("tail -n 1 /run/test/ledger.out"):
+            raise stage.Wrong("the service did not give up in time: " + self.b.sh("tail -n 1 /run/test/ledger.out"))
+
+        def restarted(host):
+            pid, at = stopped[host.name]
+            stage.until(lambda: self.pid(host) not in (0, pid), "the watchdog to restart cleatd", 60)
+            took = float(self.show(host, "ExecMainStartTimestampMonotonic")) / 1e6 - at
+            log = host.sh("journalctl -u cleatd --no-pager -o cat")
+            if "Watchdog timeout" not in log or took > 10:
+                raise stage.Wrong("restarted %.1f s after it was stopped:\n%s" % (took, log[-2000:]))
             self.active(host)
-            if self.pid(host) == before[name]:
-                raise stage.Wrong("the upgrade did not restart cleatd on " + name)
-        if "next" not in self.a.sh("dpkg-query -W -f '${Version}' cleatd"):
-            raise stage.Wrong("the next version is not what is installed")
-        self.legitimate("/ledger", 7443)
-        self.ok("an upgrade restarts the daemon with its policy, and assertions go on")
+            return took
+        took = self.each(restarted)
+        self.legitimate("ledger")
+        self.ok("a room stopped, or the main process: clients time out, the watchdog restarts within %.1f s" % max(took))
 
     def remove(self):
         host, shipped = self.a, self.a.sh("dpkg -L cleatd libcleat0").split()
         host.sh("dpkg -r cleatd libcleat0", 300)
-        left = host.sh("for f in %s; do [ -d $f ] || [ ! -e $f ] || echo $f; done" % " ".join(shipped)).split()
-        if left or host.run("pgrep -x cleatd")[0] == 0:
-            raise stage.Wrong("removal left %s" % (left or "the daemon"))
-        host.sh("test -s /etc/cleat/cleat.yaml -a -s /var/lib/cleat/host.key -a -s /var/log/cleat/audit.jsonl")
+        left = host.sh("for f in $(dpkg -L cleatd); do grep -qx \"$f\" /var/lib/dpkg/info/cleatd.conffiles || [ -d $f ] || "
+                       "[ ! -e $f ] || echo $f; done").split() if shipped else ["a package without files"]
+        if left or host.run("pgrep -x cleatd")[0] == 0 or host.run("systemctl is-active cleat-metrics.timer")[0] == 0:
+            raise stage.Wrong("removal left %s" % (left or "the daemon or the timer"))
+        host.sh("test -s /etc/cleat/cleat.yaml -a -s /var/lib/cleat/host.key -a -s " + AUDIT)
+        hooks = host.sh("ls -d /sys/fs/bpf/cleat 2>/dev/null; bpftool prog show | grep ' name cleat_' || :")
+        if hooks:
+            raise stage.Wrong("removal left the hooks in the kernel:\n" + hooks)
         if self.payments("sign c1 %s/ledger" % TD)["ok"]:
             raise stage.Accepted("an assertion without a daemon")
-        self.ok("removal ends the daemon and keeps policy, key and audit log")
-        host.sh("dpkg -P cleatd", 300)
-        left = host.sh("ls -d /etc/cleat /var/lib/cleat /var/log/cleat /run/cleat /sys/fs/bpf/cleat 2>/dev/null || :")
+        self.ok("removal ends daemon, timer and hooks, and keeps policy, key and audit log")
+
+    def purge(self):
+        self.a.sh("dpkg -P cleatd", 300)
+        left = self.a.sh("ls -d /etc/cleat /var/lib/cleat /var/log/cleat /run/cleat /sys/fs/bpf/cleat /etc/logrotate.d/cleatd "
+                         "2>/dev/null; getent passwd cleat-sign cleat-check cleat-read; getent group cleat-sign; "
+                         "find /etc/systemd /var/lib/systemd /run/systemd -name '*cleat*'; dpkg -l cleatd 2>/dev/null | "
+                         "grep '^[ri]' || :")
         if left:
-            raise stage.Wrong("purging left " + left)
-        self.ok("purging leaves nothing")
+            raise stage.Wrong("purging left:\n" + left)
+        self.ok("purging leaves nothing, users included")
+
+    def prepare(self, host):
+        # pid 1 is still starting: it has not made its own socket yet, or not everything runs
+        stage.until(lambda: host.run("systemctl is-system-running", 250)[1].strip() in ("running", "degraded"),
+                    "systemd on host " + host.name, 400)
+        # The build host's root is a container's and a developer's: starting services is forbidden there, documentation is
+        # left out, and to index man pages and the archive's packages takes an emulated guest minutes. Nothing disciplines
+        # a guest's clock either; a host's does NTP.
+        host.sh("rm -rf /usr/sbin/policy-rc.d /var/lib/man-db/auto-update /var/lib/apt/lists/* "
+                "/etc/apt/apt.conf.d/20packagekit; rm -f $(grep -ls path-exclude /etc/dpkg/dpkg.cfg.d/*); "
+                "echo clock synchronised | %s/tests-vm/rawtcp" % stage.BUILD_MAIN)
 
     def run(self):
-        for host in self.hosts.values():
-            # pid 1 is still starting: it has not made its own socket yet, or not everything runs
-            stage.until(lambda: host.run("systemctl is-system-running", 250)[1].strip() in ("running", "degraded"),
-                        "systemd on host " + host.name, 400)
-            # The build host's root is a container's and a developer's: starting services is forbidden, and to index its
-            # man pages and the archive's packages takes an emulated guest minutes.
-            host.sh("rm -rf /usr/sbin/policy-rc.d /var/lib/man-db/auto-update /var/lib/apt/lists/*; "
-                    "rm -f /etc/apt/apt.conf.d/20packagekit")
-            # A guest's root is an overlay, which no room is handed files of, so that its audit log could not be rotated.
-            host.sh("mount -t tmpfs none /var/log")
-            # Nothing disciplines a guest's clock; a host's does NTP.
-            host.sh("echo clock synchronised | %s/tests-vm/rawtcp" % stage.BUILD_MAIN)
-        for step in (self.install, self.unit, self.reload, self.services, self.traffic, self.rotate, self.hang, self.upgrade,
-                     self.remove):
+        self.each(self.prepare)
+        self.ok("systemd is up")
+        for step in (self.install, self.unit, self.reload, self.services, self.traffic, self.thief, self.accepted_by,
+                     self.rotate, self.hang, self.upgrade, self.remove, self.purge):
             step()
+
+    def explain(self):
+        for host in self.hosts.values():
+            try:
+                print("--- host %s\n%s" % (host.name, host.run(
+                    "journalctl -u cleatd --no-pager -o cat | tail -n 30; systemctl --no-pager --failed; "
+                    "systemctl --no-pager status cleatd | head -n 12; tail -n 3 %s; tail -n 3 /run/test/*.out" % AUDIT)[1]))
+            except stage.Wrong as why:
+                print("  host %s does not say more: %s" % (host.name, why))
 
 
 def main():
@@ -290,11 +395,7 @@ def main():
     except (stage.Accepted, stage.Wrong) as e:
         failed = 1
         print("  FAIL  %s: %s" % (type(e).__name__, e), flush=True)
-        for host in package.hosts.values():
-            try:
-                print(host.run("journalctl -u cleatd --no-pager -o cat | tail -n 30; systemctl --no-pager --failed")[1])
-            except stage.Wrong as why:
-                print("  host %s does not say more: %s" % (host.name, why))
+        package.explain()
     print("%d passed, %d failed, 0 skipped" % (package.passed, failed))
     sys.exit(failed)
 

@@ -4,8 +4,11 @@
  * daemon says that the assertion belongs to the very connection the line came in on. The peer learns "ok" or
  * "refused"; who it was, and why not, stands on our own standard output.
  *
- *	ledger IP PORT
- *	ledger -		the listening socket is descriptor 3, from a unit of systemd's
+ *	ledger IP PORT			listens itself
+ *	ledger -			the listening socket is descriptor 3, from a unit of systemd's
+ *	ledger accepted			the connection is descriptor 0: whoever started it has accepted it, as inetd does
+ *	ledger inetd IP PORT UID	that inetd: for each connection a "ledger accepted" under UID
+ *	ledger prefork IP PORT UID	listens, and lets two children under UID accept, as web servers do
  */
 #include <arpa/inet.h>
 #include <cleat.h>
@@ -70,23 +73,35 @@ static int door_open(char **argv)
 	return bind(door, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(door, 16) < 0 ? -1 : door;
 }
 
-int main(int argc, char **argv)
+static void become(const char *uid)
 {
-	bool given = argc == 2 && strcmp(argv[1], "-") == 0;
+	uid_t id = (uid_t)atoi(uid);
 
-	if (argc != 3 && !given) {
-		fprintf(stderr, "usage: ledger IP PORT | ledger -\n");
-		return 2;
-	}
-	int door = given ? 3 : door_open(argv);
+	if (id == 0 || setresgid(id, id, id) < 0 || setresuid(id, id, id) < 0)
+		_exit(1);
+}
 
-	signal(SIGPIPE, SIG_IGN);
-	if (door < 0) {
-		perror("ledger");
-		return 1;
+/* One process a connection. */
+static void accept_for_others(int door, const char *uid)
+{
+	signal(SIGCHLD, SIG_IGN);
+	for (;;) {
+		int fd = accept4(door, NULL, NULL, SOCK_CLOEXEC);
+
+		if (fd >= 0 && fork() == 0) {
+			dup2(fd, 0);
+			become(uid);
+			execl("/proc/self/exe", "ledger", "accepted", NULL);
+			_exit(1);
+		}
+		if (fd >= 0)
+			close(fd);
 	}
-	printf("listening\n");
-	fflush(stdout);
+}
+
+/* One thread a connection. */
+static void accept_ourselves(int door)
+{
 	for (;;) {
 		int fd = accept4(door, NULL, NULL, SOCK_CLOEXEC);
 		pthread_t thread;
@@ -94,4 +109,51 @@ int main(int argc, char **argv)
 		if (fd >= 0 && pthread_create(&thread, NULL, connection, (void *)(intptr_t)fd) == 0)
 			pthread_detach(thread);
 	}
+}
+
+static void accept_in_children(int door, const char *uid)
+{
+	for (int i = 0; i < 2; i++) {
+		if (fork() == 0) {
+			become(uid);
+			accept_ourselves(door);
+		}
+	}
+	for (;;)
+		pause();
+}
+
+static int usage(void)
+{
+	fprintf(stderr, "usage: ledger [inetd|prefork] IP PORT [UID] | ledger - | ledger accepted\n");
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	const char *how = argc == 5 ? argv[1] : "";
+	bool given = argc == 2 && strcmp(argv[1], "-") == 0;
+	bool accepted = argc == 2 && strcmp(argv[1], "accepted") == 0;
+
+	if (argc != 3 && !given && !accepted && strcmp(how, "inetd") && strcmp(how, "prefork"))
+		return usage();
+	signal(SIGPIPE, SIG_IGN);
+	if (accepted) {
+		connection((void *)0);
+		return 0;
+	}
+	int door = given ? 3 : door_open(argv + (*how ? 1 : 0));
+
+	if (door < 0) {
+		perror("ledger");
+		return 1;
+	}
+	printf("listening\n");
+	fflush(stdout);
+	if (strcmp(how, "inetd") == 0)
+		accept_for_others(door, argv[4]);
+	else if (strcmp(how, "prefork") == 0)
+		accept_in_children(door, argv[4]);
+	else
+		accept_ourselves(door);
 }

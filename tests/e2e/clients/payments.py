@@ -5,15 +5,19 @@ says, one command a line, and answers one JSON line:
 
     connect NAME IP PORT      say NAME TEXT...       (one line to the service, and its answer)
     sign NAME AUDIENCE        give NAME BOX          take NAME BOX
+    load IP PORT AUDIENCE     rest                   (connections until then, each assertion presented twice: counts)
 """
 import array
+import collections
 import ctypes
 import json
 import os
 import socket
 import sys
+import threading
 
 lib = ctypes.CDLL(os.environ.get("LIBCLEAT", "libcleat.so.0"))
+lib.cleat_reason_word.restype = ctypes.c_char_p
 
 
 class Assertion(ctypes.Structure):
@@ -30,25 +34,77 @@ def connect(name, ip, port):
     return {"ok": True}
 
 
-def sign(name, audience):
+def assertion_for(sock, audience):
+    """The assertion, or None; and why not."""
     a = Assertion()
-    rc = lib.cleat_sign(socks[name].fileno(), audience.encode(), None, ctypes.byref(a))
+    rc = lib.cleat_sign(sock.fileno(), audience.encode(), None, ctypes.byref(a))
     if rc != 0:
-        return {"ok": False, "reason": a.word.decode() or "errno %d" % -rc, "detail": a.detail.decode()}
+        return None, {"reason": a.word.decode() or lib.cleat_reason_word(rc).decode(), "detail": a.detail.decode()}
     text = "%s~%s" % (a.wit.decode(), a.wpt.decode())
     lib.cleat_assertion_clear(ctypes.byref(a))
-    return {"ok": True, "assertion": text}
+    return text, None
 
 
-def say(name, *words):
-    socks[name].sendall((" ".join(words) + "\n").encode())
+def ask(sock, line):
+    """The service's answer; an empty one when it hung up."""
+    sock.sendall((line + "\n").encode())
     answer = b""
     while not answer.endswith(b"\n"):
-        more = socks[name].recv(4096)
+        more = sock.recv(4096)
         if not more:
             break
         answer += more
-    return {"ok": answer == b"ok\n", "answer": answer.decode().strip()}
+    return answer.decode().strip()
+
+
+def sign(name, audience):
+    text, why = assertion_for(socks[name], audience)
+    return {"ok": True, "assertion": text} if text else dict(why, ok=False)
+
+
+def say(name, *words):
+    answer = ask(socks[name], " ".join(words))
+    return {"ok": answer == "ok", "answer": answer}
+
+
+class Load(threading.Thread):
+    """One connection after another; what became of each is counted, by its reason."""
+
+    def __init__(self, ip, port, audience):
+        super().__init__(daemon=True)
+        self.to, self.audience = (ip, int(port)), audience
+        self.counts, self.ending = collections.Counter(), threading.Event()
+
+    def once(self):
+        with socket.create_connection(self.to, timeout=20) as sock:
+            text, why = assertion_for(sock, self.audience)
+            if not text:
+                return "sign: " + why["reason"]
+            first, again = ask(sock, text + " load"), ask(sock, text + " again")
+            return "%s, then %s" % (first or "hung up", again or "hung up")
+
+    def run(self):
+        while not self.ending.is_set():
+            try:
+                self.counts[self.once()] += 1
+            except OSError as e:
+                self.counts["network: %s" % e] += 1
+
+
+loads = []
+
+
+def load(ip, port, audience):
+    loads.append(Load(ip, port, audience))
+    loads[0].start()
+    return {"ok": True}
+
+
+def rest():
+    it = loads.pop()
+    it.ending.set()
+    it.join()
+    return {"ok": True, "counts": dict(it.counts)}
 
 
 def give(name, box):
@@ -74,7 +130,7 @@ def take(name, box_name):
     return {"ok": True}
 
 
-COMMANDS = {f.__name__: f for f in (connect, sign, say, give, take, box)}
+COMMANDS = {f.__name__: f for f in (connect, sign, say, give, take, box, load, rest)}
 for line in sys.stdin:
     words = line.split()
     try:
