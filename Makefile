@@ -81,7 +81,7 @@ DEPS_BUILD := build-essential pkg-config clang llvm bpftool libbpf-dev libelf-de
 	libssl-dev libyaml-dev libjansson-dev libseccomp-dev
 DEPS_TEST := libcriterion-dev libclang-rt-14-dev clang-format python3 python3-jwcrypto python3-prometheus-client nodejs node-jose openssl \
 	liburing-dev mandoc strace systemd
-DEPS_DEB  := debhelper lintian fakeroot
+DEPS_DEB  := debhelper dpkg-dev lintian fakeroot logrotate
 DEPS_VM   := qemu-system-x86 qemu-system-common busybox-static cpio kmod iproute2 tcpdump
 DEPS      := $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_DEB) $(DEPS_VM)
 
@@ -300,7 +300,10 @@ vmtest: programs $(ACTORS) ## the VM tests; KERNEL=6.1 and TEST=name narrow them
 vmtest-shell: programs $(ACTORS) ## a shell inside guest a, b beside it
 	$(Q)vmtest/run --kernel $(or $(KERNEL),6.12) --shell
 
-.PHONY: vmtest-package
+.PHONY: check-deb vmtest-package
+check-deb: deb ## what is in the packages, and a client built from libcleat-dev
+	$(Q)tests/e2e/debs.sh $(TOP)/deb
+
 vmtest-package: $(ACTORS) $(TOP)/e2e/ledger $(HELPERS) deb ## the packages on two hosts with systemd, from README's lines to purging
 	$(Q)tests/e2e/next_package $(TOP)/deb
 	$(Q)vmtest/run --kernel $(or $(KERNEL),6.12) --outdir $(TOP)/vmtest/package --verbose tests/e2e/package.sh

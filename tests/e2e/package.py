@@ -94,7 +94,7 @@ class Package:
                      "/var/lib/cleat 700 root:root", "/var/log/cleat 750 root:adm"]:
             raise stage.Wrong("tmpfiles.d: %s" % modes)
         for page in ("man8/cleatd.8", "man1/cleatctl.1", "man5/cleat.policy.5", "man7/cleat.7"):
-            self.a.sh("zcat /usr/share/man/%s.gz | mandoc -T ascii | grep -q NAME" % page)
+            self.a.sh("zcat /usr/share/man/%s.gz | mandoc -T markdown | grep -qx '# NAME'" % page)
         words = self.a.sh("bash -c '. /usr/share/bash-completion/completions/cleatctl; COMP_WORDS=(cleatctl doc) "
                           "COMP_CWORD=1; _cleatctl; echo ${COMPREPLY[@]}'").split()
         if words != ["doctor"]:
@@ -365,10 +365,11 @@ class Package:
         stage.until(lambda: host.run("systemctl is-system-running", 250)[1].strip() in ("running", "degraded"),
                     "systemd on host " + host.name, 400)
         # The build host's root is a container's and a developer's: starting services is forbidden there, documentation is
-        # left out, and to index man pages and the archive's packages takes an emulated guest minutes. Nothing disciplines
-        # a guest's clock either; a host's does NTP.
+        # left out, the rooms' users may be there, and to index man pages and the archive's packages takes an emulated guest
+        # minutes. Nothing disciplines a guest's clock either; a host's does NTP.
         host.sh("rm -rf /usr/sbin/policy-rc.d /var/lib/man-db/auto-update /var/lib/apt/lists/* "
                 "/etc/apt/apt.conf.d/20packagekit; rm -f $(grep -ls path-exclude /etc/dpkg/dpkg.cfg.d/*); "
+                "for u in sign check read; do userdel cleat-$u 2>/dev/null; done; "
                 "echo clock synchronised | %s/tests-vm/rawtcp" % stage.BUILD_MAIN)
 
     def run(self):

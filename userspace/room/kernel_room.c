@@ -30,6 +30,8 @@
 
 #define BACKLOG	       1024
 #define READY_LIMIT_MS 10000
+#define NO_CGROUP2                                                                                 \
+	"the root of the unified cgroup hierarchy is mounted nowhere: mount -t cgroup2 none /sys/fs/cgroup, or boot with systemd.unified_cgroup_hierarchy=1"
 
 static const struct {
 	const char *name;
@@ -204,8 +206,12 @@ static int load_kernel_side(const struct kernel_options *o, struct kern **ret)
 
 	if (!ko.cgroup) {
 		err = cgroupfs_find(mount, sizeof(mount));
+		if (err == -ENOENT)
+			log_error("cgroup2", "error=\"" NO_CGROUP2 "\"");
+		else if (err < 0)
+			failed("cgroup2", err, "/proc/self/mountinfo");
 		if (err < 0)
-			return failed("cgroup2", err, "/proc/self/mountinfo");
+			return err;
 		ko.cgroup = mount;
 	}
 	err = kern_open(&ko, ret, error, sizeof(error));
