@@ -25,6 +25,7 @@ class Package:
         self.hosts = {h: stage.Host(h) for h in "ab"}
         self.a, self.b = self.hosts["a"], self.hosts["b"]
         self.passed, self.connections, self.began = 0, 0, time.monotonic()
+        self.within = 20 if "TCG" in open("/proc/cpuinfo").read() else 10
 
     def ok(self, sentence):
         self.passed += 1
@@ -186,7 +187,7 @@ class Package:
         if attack()[0]:
             raise stage.Accepted(what)
         line = self.last(self.b)
-        if line["reason"] not in reasons or line.get("workload") in (TD + "/pid1", TD + "/inetd"):
+        if line["reason"] not in reasons or line.get("workload") in (TD + "/pid1", TD + "/door", TD + "/inetd"):
             raise stage.Wrong("%s: refused, but the audit log says %s" % (what, line))
         return line["reason"]
 
@@ -216,15 +217,16 @@ class Package:
 
     def accepted_by(self):
         """Accept=yes and inetd: somebody else accepted."""
-        cases = (("till", "pid1", "systemd's Accept=yes"), ("desk", "inetd", "inetd"))
+        cases = (("till", ("door", "pid1"), "systemd's Accept=yes"), ("desk", ("inetd",), "inetd"))
         for service, _, who in cases:
             self.refused(lambda: self.present(self.payments, service), ["not-owner", "handed-over"],
                          "accepted by %s, and nobody said that it may" % who)
         self.drop_in(self.b, ACCEPTED_BY)
-        for service, acceptor, who in cases:
+        for service, acceptors, _ in cases:
             self.legitimate(service)
-            self.refused(lambda: self.present(self.payments, service, audience=acceptor), ["wrong-audience"],
-                         "%s took for its own what was for %s" % (service, acceptor))
+            for other in acceptors:
+                self.refused(lambda: self.present(self.payments, service, audience=other), ["wrong-audience"],
+                             "%s took for its own what was for %s" % (service, other))
             self.legitimate(service)
         self.ok("accepted by systemd (Accept=yes) or by inetd: refused, until accepted_by says who may; never as pid 1")
 
@@ -310,7 +312,8 @@ class Package:
 
     def hang(self):
         """On b a room is stopped, on a the main process: the first does not answer, the second does not ask. systemd must
-        notice by the watchdog and start the daemon anew within ten seconds."""
+        notice by the watchdog and start the daemon anew within ten seconds; where the processor is emulated it may take
+        longer to end what was killed, and is given twice as long."""
         def stop(host):
             pid = self.pid(host)
             which = "$(pgrep -x cleatd-check)" if host.name == "b" else pid
@@ -325,15 +328,18 @@ class Package:
         def restarted(host):
             pid, at = stopped[host.name]
             stage.until(lambda: self.pid(host) not in (0, pid), "the watchdog to restart cleatd", 60)
-            took = float(self.show(host, "ExecMainStartTimestampMonotonic")) / 1e6 - at
-            log = host.sh("journalctl -u cleatd --no-pager -o cat")
-            if "Watchdog timeout" not in log or took > 10:
-                raise stage.Wrong("restarted %.1f s after it was stopped:\n%s" % (took, log[-2000:]))
+            log = host.sh("journalctl -u cleatd --no-pager -o short-monotonic")
+            noticed = re.findall(r"^\[ *([0-9.]+)\] .*Watchdog timeout", log, re.M)
+            took = [float(t) - at for t in noticed[-1:]] + [
+                float(self.show(host, "ExecMainStartTimestampMonotonic")) / 1e6 - at]
+            if len(took) != 2 or took[0] > 8 or took[1] > self.within:
+                raise stage.Wrong("noticed and restarted %s s after it was stopped:\n%s" % (took, log[-2000:]))
             self.active(host)
             return took
         took = self.each(restarted)
         self.legitimate("ledger")
-        self.ok("a room stopped, or the main process: clients time out, the watchdog restarts within %.1f s" % max(took))
+        self.ok("a room stopped, or the main process: clients time out, the watchdog notices after %s s, restarts after %s s" % (
+            " and ".join("%.1f" % t[0] for t in took), " and ".join("%.1f" % t[1] for t in took)))
 
     def remove(self):
         host, shipped = self.a, self.a.sh("dpkg -L cleatd libcleat0").split()
@@ -384,7 +390,8 @@ class Package:
             try:
                 print("--- host %s\n%s" % (host.name, host.run(
                     "journalctl -u cleatd --no-pager -o cat | tail -n 30; systemctl --no-pager --failed; "
-                    "systemctl --no-pager status cleatd | head -n 12; tail -n 3 %s; tail -n 3 /run/test/*.out" % AUDIT)[1]))
+                    "systemctl --no-pager status cleatd | head -n 12; tail -n 3 %s; "
+                    "find /run/test -type f -exec tail -v -n 3 {} +" % AUDIT)[1]))
             except stage.Wrong as why:
                 print("  host %s does not say more: %s" % (host.name, why))
 

@@ -38,7 +38,8 @@ SERVICES = {
 PORT = {name.rstrip("@"): 7443 + i for i, name in enumerate(SERVICES)}
 PORT["desk"] = PORT["inetd"]
 
-# Nobody accepts for /till and /desk, until ACCEPTED_BY says who may.
+# Nobody accepts for /till and /desk, until ACCEPTED_BY says who may. systemd accepts (Accept=yes) in a child of pid 1 that
+# is in the socket unit's cgroup.
 DROP_IN = """\
 workloads:
   - id: /reports
@@ -47,9 +48,11 @@ workloads:
     match: { systemd: archive.service }
   - id: /pid1
     match: { cgroup: /init.scope, uid: 0 }
+  - id: /door
+    match: { systemd: till.socket }
   - id: /till
     match: { cgroup: /system.slice/system-till.slice, uid: 1005 }
-    # accepted_by: /pid1
+    # accepted_by: /door
   - id: /inetd
     match: { systemd: inetd.service, uid: 0 }
   - id: /desk
@@ -60,11 +63,12 @@ workloads:
   - id: /thief
     match: { systemd: thief.service }
 call:
-  - { from: /payments, to: [ /archive, /till, /pid1, /desk, /inetd, /hive ] }
+  - { from: /payments, to: [ /archive, /till, /door, /pid1, /desk, /inetd, /hive ] }
   - { from: /reports, to: [ /archive ] }
 accept:
   - { to: /archive, from: [ /payments ], hosts: [ a ] }
   - { to: /till, from: [ /payments ] }
+  - { to: /door, from: [ /payments ] }
   - { to: /pid1, from: [ /payments ] }
   - { to: /desk, from: [ /payments ] }
   - { to: /inetd, from: [ /payments ] }
