@@ -4,70 +4,21 @@
 units then present assertions to each other, however their connections are accepted; what another unit replays is refused;
 the audit log is rotated, processes are stopped, the packages go to the next version and back under load, are removed and
 purged. Exit status 1 when a step went otherwise than it must."""
-import concurrent.futures
 import json
 import re
 import sys
 import time
 
+from package_hosts import AUDIT, HERE, Hosts
 from package_units import ACCEPTED_BY, DROP_IN, PORT, Client, services_start, stage
 
 TD = "spiffe://prod.example"
 DEBS = stage.BUILD + "/deb"
-HERE = "/root/enrol"
-AUDIT = "/var/log/cleat/audit.jsonl"
 # What a client may meet while its host's daemon, or the other's, is being restarted.
 NO_DAEMON = {"no-daemon", "busy", "not-armed", "timeout", "peer-gone"}
 
 
-class Package:
-    def __init__(self):
-        self.hosts = {h: stage.Host(h) for h in "ab"}
-        self.a, self.b = self.hosts["a"], self.hosts["b"]
-        self.passed, self.connections, self.began = 0, 0, time.monotonic()
-        self.within = 20 if "TCG" in open("/proc/cpuinfo").read() else 10
-
-    def ok(self, sentence):
-        self.passed += 1
-        now = time.monotonic()
-        print("  ok    %s (%.0f s)" % (sentence, now - self.began), flush=True)
-        self.began = now
-
-    def each(self, work, hosts=None):
-        """work(host) on both at the same time: an emulated guest is slow, and there are two processors."""
-        with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            return list(pool.map(work, hosts or self.hosts.values()))
-
-    # ---- README.md ----
-
-    def readme(self):
-        """The lines between the marks, as (hosts, command)."""
-        text = open(stage.SRC + "/README.md").read()
-        block = re.search(r"<!-- package.py runs these lines -->\n```\n(.*?)```", text, re.S).group(1)
-        lines = [re.match(r"(ab|a|b)# (.+)$", line) for line in block.splitlines()]
-        if len(lines) != 10 or not all(lines):
-            raise stage.Wrong("README.md's installation is not ten lines of the form host# command:\n" + block)
-        return [(line.group(1), line.group(2)) for line in lines]
-
-    def copy(self, command):
-        """scp on host a, over the test's own channel: the guests have no sshd."""
-        for word in re.findall(r"scp (\S+ \S+)", command):
-            source, target = word.split()
-            from_host = self.hosts[source.split(":")[0]] if ":" in source else self.a
-            to_host = self.hosts[target.split(":")[0]] if ":" in target else self.a
-            name = source.split(":")[-1]
-            to_host.write("%s/%s" % (HERE, name), from_host.read("%s/%s" % (HERE, name)))
-
-    def line(self, names, command):
-        """One of README's lines on the hosts it names."""
-        if command.startswith("scp "):
-            return self.copy(command)
-        for name, out in zip(names, self.each(lambda h: h.sh("cd %s && %s" % (HERE, command), 400),
-                                              [self.hosts[n] for n in names])):
-            print("        %s# %s" % (name, command), flush=True)
-            print("".join("        | %s\n" % line for line in out.splitlines()[-4:]), end="", flush=True)
-        return None
-
+class Package(Hosts):
     def install(self):
         self.each(lambda h: h.sh("mkdir -p {h} && cp {d}/cleatd_*.deb {d}/libcleat0_*.deb {h}".format(h=HERE, d=DEBS)))
         first, *rest = self.readme()
@@ -106,17 +57,14 @@ class Package:
 
     # ---- the daemon as a unit ----
 
-    def show(self, host, name):
-        return host.sh("systemctl show --value -p %s cleatd" % name).strip()
+    def pinned(self):
+        return "disarm" in self.a.sh("cleatd --help 2>&1")
 
-    def active(self, host):
-        stage.until(lambda: self.show(host, "ActiveState") == "active", "cleatd to be active on " + host.name, 200)
-
-    def pid(self, host):
-        return int(self.show(host, "MainPID"))
-
-    def knows(self, host, words):
-        return words in host.sh("cleatd --help 2>&1")
+    def goes_on(self):
+        """After a restart of the daemon."""
+        if not self.pinned():
+            self.a.sh("systemctl restart payments reports")
+        self.legitimate("ledger")
 
     def unit(self):
         log = self.a.sh("journalctl -u cleatd --no-pager -o cat")
@@ -263,8 +211,9 @@ class Package:
         return counts
 
     def gap(self):
-        """A connection that outlived its daemon: where the kernel side is not pinned nothing is known of it."""
-        return set() if self.knows(self.b, "disarm") else {"untagged"}
+        """What outlived its daemon: where the kernel side is not pinned, nothing is known of a connection any more, and a
+        process is at level reduced until its next exec."""
+        return set() if self.pinned() else {"untagged", "level"}
 
     def rotate(self):
         host = self.b
@@ -305,7 +254,7 @@ class Package:
         counts = self.under_load(work)
         if "next" not in versions[1] or versions[0] != versions[2] or self.each(lambda h: h.sh(kept)) != before:
             raise stage.Wrong("%s, or policy and key changed" % versions)
-        self.legitimate("ledger")
+        self.goes_on()
         self.ok("an upgrade and a downgrade under load: %s" % counts)
 
     # ---- processes that hang, and the end ----
@@ -337,7 +286,7 @@ class Package:
             self.active(host)
             return took
         took = self.each(restarted)
-        self.legitimate("ledger")
+        self.goes_on()
         self.ok("a room stopped, or the main process: clients time out, the watchdog notices after %s s, restarts after %s s" % (
             " and ".join("%.1f" % t[0] for t in took), " and ".join("%.1f" % t[1] for t in took)))
 
@@ -366,34 +315,12 @@ class Package:
             raise stage.Wrong("purging left:\n" + left)
         self.ok("purging leaves nothing, users included")
 
-    def prepare(self, host):
-        # pid 1 is still starting: it has not made its own socket yet, or not everything runs
-        stage.until(lambda: host.run("systemctl is-system-running", 250)[1].strip() in ("running", "degraded"),
-                    "systemd on host " + host.name, 400)
-        # The build host's root is a container's and a developer's: starting services is forbidden there, documentation is
-        # left out, the rooms' users may be there, and to index man pages and the archive's packages takes an emulated guest
-        # minutes. Nothing disciplines a guest's clock either; a host's does NTP.
-        host.sh("rm -rf /usr/sbin/policy-rc.d /var/lib/man-db/auto-update /var/lib/apt/lists/* "
-                "/etc/apt/apt.conf.d/20packagekit; rm -f $(grep -ls path-exclude /etc/dpkg/dpkg.cfg.d/*); "
-                "for u in sign check read; do userdel cleat-$u 2>/dev/null; done; "
-                "echo clock synchronised | %s/tests-vm/rawtcp" % stage.BUILD_MAIN)
-
     def run(self):
         self.each(self.prepare)
         self.ok("systemd is up")
         for step in (self.install, self.unit, self.reload, self.services, self.traffic, self.thief, self.accepted_by,
                      self.rotate, self.hang, self.upgrade, self.remove, self.purge):
             step()
-
-    def explain(self):
-        for host in self.hosts.values():
-            try:
-                print("--- host %s\n%s" % (host.name, host.run(
-                    "journalctl -u cleatd --no-pager -o cat | tail -n 30; systemctl --no-pager --failed; "
-                    "systemctl --no-pager status cleatd | head -n 12; tail -n 3 %s; "
-                    "find /run/test -type f -exec tail -v -n 3 {} +" % AUDIT)[1]))
-            except stage.Wrong as why:
-                print("  host %s does not say more: %s" % (host.name, why))
 
 
 def main():
