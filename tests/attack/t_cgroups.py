@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cgroup hierarchies other than the one that counts (attacks.md C): v1 alone, v1 beside cgroup2, cgroup2 mounted twice."""
-import stage
+import os
+import subprocess
+
 from stage import Accepted, Wrong, test
 
 V1 = "mount -t cgroup -o none,name=cleat-test cleat-test "
@@ -19,29 +21,56 @@ mount -t cgroup2 again /sys/fs/cgroup/again
 """ % V1
 
 
-def v1_takes_the_id(host, path, of):
-    """A cgroup of a v1 hierarchy that bears the name @path and the id of the unified cgroup @of."""
-    host.sh("mkdir -p /run/v1 && %s /run/v1" % V1)
-    host.sh("want=$(stat -c %%i /sys/fs/cgroup%s); until mkdir /run/v1/x && [ $(stat -c %%i /run/v1/x) -ge $((want - 1)) ]; "
-            "do rmdir /run/v1/x; done; mkdir /run/v1%s; [ $(stat -c %%i /run/v1%s) = $want ]" % (of, path, path))
+def born(path):
+    os.mkdir(path)
+    return os.stat(path).st_ino
+
+
+def join(actor, cgroup):
+    with open(cgroup + "/cgroup.procs", "w") as procs:
+        procs.write(str(actor.pid))
+
+
+def v1_takes_the_id(path):
+    """On host a, in a fresh v1 hierarchy at /run/v1, a cgroup @path that has the id of a unified cgroup; answers that one.
+    Both hierarchies count from one on, so many numbers for each cgroup."""
+    os.makedirs("/run/v1")
+    subprocess.run(V1 + "/run/v1", shell=True, check=True)
+    at, step = 0, 0
+    for _ in range(2):
+        at, step = born("/run/v1/x"), -at
+        step += at
+        os.rmdir("/run/v1/x")
+    for n in range(100):
+        unified = "/nobody/%d" % n
+        wanted = born("/sys/fs/cgroup" + unified)
+        if wanted > at and (wanted - at) % step == 0:
+            break
+    while at + step < wanted:
+        at = born("/run/v1/x")
+        os.rmdir("/run/v1/x")
+    if born("/run/v1" + path) != wanted:
+        raise Wrong("no v1 cgroup with id %d, last was %d, step %d" % (wanted, at, step))
+    return unified
 
 
 @test(63, name="v1_beside_the_unified_hierarchy", twin="cgroup_unified")
 def hybrid(s):
-    """A v1 cgroup with a service's name and a stranger's id makes nobody of the stranger's that service."""
-    good, svc, stranger = s.actor(s.a), s.service(), s.service(cgroup="/nobody")
+    """A v1 cgroup with a workload's name and a stranger's id makes nobody of the stranger's that workload."""
+    good, svc = s.actor(s.a), s.service()
     s.accepted(good, svc)
-    v1_takes_the_id(s.b, "/svc", "/nobody")
     try:
-        s.b.sh("echo %d >/run/v1/svc/cgroup.procs" % stranger.pid)
-        name = s.connect(good, stranger)
-        s.refused(lambda: s.verify(stranger, name, s.sign(good)), "no-workload", s.b,
+        stranger = s.actor(s.a, v1_takes_the_id("/good"), 1001)
+        s.connect(stranger, svc)
+        join(stranger, "/run/v1/good")
+        s.refused(lambda: stranger("sign c " + s.audience()), "no-workload", s.a, room="sign",
                   control=lambda: s.accepted(good, svc))
-        s.b.sh("mkdir /run/v1/evil && echo %d >/run/v1/evil/cgroup.procs" % svc.pid)
-        s.accepted(good, svc)                   # what it is in another hierarchy takes nothing from it either
+        born("/run/v1/evil")
+        join(good, "/run/v1/evil")              # what it is in another hierarchy takes nothing from it either
+        s.accepted(good, svc)
     finally:
         s.dismiss()
-        s.b.sh("rmdir /run/v1/* && umount /run/v1")
+        s.a.sh("rmdir /run/v1/* && umount /run/v1 && rmdir /run/v1 /sys/fs/cgroup/nobody/*")
 
 
 @test(63, name="v1_only_and_two_cgroup2_mounts")
