@@ -70,7 +70,7 @@ def hybrid(s):
         s.accepted(good, svc)
     finally:
         s.dismiss()
-        s.a.sh("rmdir /run/v1/* && umount /run/v1 && rmdir /run/v1 /sys/fs/cgroup/nobody/*")
+        s.a.sh("rmdir /run/v1/*/ && umount /run/v1 && rmdir /run/v1 /sys/fs/cgroup/nobody/*/")
 
 
 @test(63, name="v1_only_and_two_cgroup2_mounts")
