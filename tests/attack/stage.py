@@ -355,6 +355,17 @@ class Stage:
     def start(self, builds=None, args=""):
         self.each(lambda h: h.start((builds or {}).get(h.name), args))
 
+    def keep(self):
+        """What the hosts have on disk now is what again() gives them back."""
+        self.each(lambda h: h.sh("rm -rf /run/kept && mkdir /run/kept && cp -a %s /run/kept/conf && cp -a %s /run/kept/state" %
+                                 (CONF, STATE)))
+
+    def again(self, build):
+        """Fresh daemons of another build, on hosts as keep() found them; what is pinned goes with its run directory."""
+        self.each(lambda h: h.sh("rm -rf {c} {s}; [ -d /sys/fs/bpf/cleat ] || rm -rf {r}; cp -a /run/kept/conf {c} && "
+                                 "cp -a /run/kept/state {s}".format(c=CONF, s=STATE, r=RUN)))
+        self.start({n: build for n in self.hosts})
+
     def restart(self, **config):
         """Fresh daemons with another configuration (or the standard one)."""
         def again(h):

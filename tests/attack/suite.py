@@ -96,33 +96,31 @@ def fresh(s, hosts):
 
 
 def end_daemons(s):
-    """Whatever state a test left them in."""
-    for h in s.hosts.values():
-        h.run("pkill -x cleatd; for i in $(seq 200); do pgrep -x cleatd >/dev/null || break; "
-              "read -t 0.05 <> <(:); done; pkill -9 -x cleatd; pkill -x actor", 300)
+    """Whatever state a test left them in, on all hosts at the same time: taking the hooks out takes a guest seconds."""
+    s.each(lambda h: h.run("pkill -x cleatd; for i in $(seq 200); do pgrep -x cleatd >/dev/null || break; "
+                           "read -t 0.05 <> <(:); done; pkill -9 -x cleatd; pkill -x actor", 300))
 
 
-def run_twin(twin, tests):
+def run_twin(s, twin, tests):
     """Daemons of that build on every host: each of its tests must fail by an accept. Yields (test, verdict, why)."""
-    build, s = stage.BUILD_MAIN + "/twin/" + twin, None
+    build, up = stage.BUILD_MAIN + "/twin/" + twin, False
     for f in tests:
         verdict, why = "fail", "not built: " + build
         if os.path.exists(build + "/cleatd"):
             try:
-                if not s:
-                    s = stage.Stage("abc" if any("c" in t.hosts for t in tests) else "ab")
-                    s.start({n: build for n in s.hosts})
+                if not up:
+                    s.again(build)
+                    up = True
                 verdict, why = run_one(f, s)
             except stage.Wrong as e:
                 verdict, why = "fail", str(e)
         caught = verdict == "fail" and why.startswith("ACCEPTED")
         yield f, caught, verdict, why
-        if s and not caught:        # what went otherwise may have left anything: the next begins anew
+        if not caught:              # what went otherwise may have left anything: the next begins anew
             context(s)
             end_daemons(s)
-            s = None
-    if s:
-        end_daemons(s)
+            up = False
+    end_daemons(s)
 
 
 def twins_of(tests, kernel, shared):
@@ -136,11 +134,23 @@ def twins_of(tests, kernel, shared):
 
 def run_twins(chosen, twins):
     counts = {"ok": 0, "fail": 0, "skip": 0}
+    began = time.monotonic()
+    stages = {}                     # by their hosts: most twins need two, and the third guest may rest
+
+    def stage_of(tests):
+        hosts = "abc" if any("c" in f.hosts for f in tests) else "ab"
+        if hosts not in stages:
+            stages[hosts] = stage.Stage(hosts)
+            stages[hosts].keep()
+        return stages[hosts]
     for twin in twins:
-        for f, caught, verdict, why in run_twin(twin, [f for f in chosen if twin in f.twins]):
+        tests = [f for f in chosen if twin in f.twins]
+        for f, caught, verdict, why in run_twin(stage_of(tests), twin, tests):
             counts["ok" if caught else "fail"] += 1
-            print("  %-5s twin %s: %s: %s" % ("ok" if caught else "fail", twin, f.test,
-                                             "caught" if caught else "NOT CAUGHT: %s %s" % (verdict, why)), flush=True)
+            print("  %-5s twin %s: %s (%.1fs): %s" % (
+                "ok" if caught else "fail", twin, f.test, time.monotonic() - began,
+                "caught" if caught else "NOT CAUGHT: %s %s" % (verdict, why)), flush=True)
+            began = time.monotonic()
     return counts
 
 
