@@ -80,7 +80,7 @@ help: ## this list
 DEPS_BUILD := build-essential pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev linux-libc-dev \
 	libssl-dev libyaml-dev libjansson-dev libseccomp-dev
 DEPS_TEST := libcriterion-dev libclang-rt-14-dev clang-format python3 python3-jwcrypto python3-prometheus-client nodejs node-jose openssl \
-	liburing-dev mandoc strace systemd
+	liburing-dev mandoc procps strace systemd
 DEPS_DEB  := debhelper dpkg-dev lintian fakeroot logrotate
 DEPS_VM   := qemu-system-x86 qemu-system-common busybox-static cpio kmod iproute2 tcpdump
 DEPS      := $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_DEB) $(DEPS_VM)

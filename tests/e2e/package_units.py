@@ -77,6 +77,11 @@ accept:
 ACCEPTED_BY = DROP_IN.replace("# accepted_by", "accepted_by")
 
 
+def user_lines(*uids):
+    """A shell line that makes users: systemd wants one for each User=, and useradd(8) takes an emulated guest seconds."""
+    return "".join("echo u%d:x:%d:%d::/:/usr/sbin/nologin >>/etc/passwd; " % (u, u, u) for u in uids)
+
+
 def services_start(b):
     """All but thief run, or wait for their first connection."""
     b.sh("mkdir -p /run/test && chmod 777 /run/test")
@@ -86,7 +91,7 @@ def services_start(b):
             lines=lines, build=stage.BUILD_MAIN, args=args.format(ip=b.ip, port=PORT[log]), log=log))
     for name, lines in (("archive", ""), ("till", "Accept=yes")):
         b.write("%s/%s.socket" % (UNITS, name), SOCKET.format(at="%s:%d" % (b.ip, PORT[name]), lines=lines))
-    b.sh("for u in $(seq 1002 1008); do useradd -M -u $u u$u; done; systemctl daemon-reload; "
+    b.sh(user_lines(*range(1002, 1009)) + "systemctl daemon-reload; "
          "systemctl start ledger inetd hive archive.socket till.socket")
     for name in ("ledger", "inetd", "hive"):
         stage.until(lambda: "listening" in b.run("cat /run/test/%s.out" % name)[1], name + " to listen", 60)
@@ -97,9 +102,9 @@ class Client:
 
     def __init__(self, host, name, uid):
         host.sh("mkdir -p /run/test && chmod 755 /run/test && rm -f /run/test/{n}.* && mkfifo /run/test/{n}.in "
-                "/run/test/{n}.out && useradd -M -u {u} {n}-user".format(n=name, u=uid))
+                "/run/test/{n}.out".format(n=name))
         host.write("%s/%s.service" % (UNITS, name), CLIENT.format(uid=uid, src=stage.SRC, name=name))
-        host.sh("systemctl daemon-reload && systemctl start --no-block " + name)
+        host.sh(user_lines(uid) + "systemctl daemon-reload && systemctl start --no-block " + name)
         # Read and write, as a pipe's end that does not wait for the other.
         self.to = os.fdopen(os.open("/run/test/%s.in" % name, os.O_RDWR), "w", buffering=1)
         self.back = os.fdopen(os.open("/run/test/%s.out" % name, os.O_RDWR | os.O_NONBLOCK), "rb", buffering=0)
