@@ -176,7 +176,8 @@ TEST_jail       := room/jail room/jail_calls edge/seccomp edge/cgroupfs edge/pee
 TEST_secret     := edge/keys edge/sig edge/sig_secret base/bytes base/file
 TEST_sign       := flow/sign edge/bundle_print $(POLICY_COMPILER)
 TEST_memory     := room/memory model/window model/reason
-TEST_door       := room/door room/loop room/reaper model/reason
+TEST_door       := room/door room/door_message room/share room/loop room/reaper model/reason
+TEST_share      := room/share
 TEST_verify     := flow/verify flow/verify_cache model/window edge/bundle_print $(POLICY_COMPILER)
 UNITS   := $(sort $(basename $(notdir $(wildcard tests/unit/*.c))))
 UNIT_BIN := $(addprefix $(B)/unit/,$(UNITS))
@@ -260,7 +261,7 @@ $(B)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(FUZZ_FLAGS) -fsanitize=fuzzer-no-link -c $< -o $@
 
-$(B)/fuzz/door: $(patsubst %,$(B)/fuzz/obj/userspace/room/%.o,door loop reaper)
+$(B)/fuzz/door: $(patsubst %,$(B)/fuzz/obj/userspace/room/%.o,door door_message share loop reaper)
 $(B)/fuzz/%: tests/fuzz/%.c $(patsubst %.c,$(B)/fuzz/obj/%.o,$(CODE_BELOW_ROOM))
 	$(call say,FUZZ,$@)
 	@mkdir -p $(@D)

@@ -84,7 +84,8 @@ static struct loop_source ending;
 static void flush(void *ctx)
 {
 	(void)ctx;
-	reaper_flush(reaper);
+	if (door)
+		door_round(door);
 }
 
 static void *run(void *arg)

@@ -2,7 +2,9 @@
 /* A room's account of what it answered. See account.h. */
 #include "room/account.h"
 
+#include "base/clock.h"
 #include "base/twin.h"
+#include "room/account_rate.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -37,6 +39,10 @@ enum reason account_end(struct account *a, const struct policy_image *p, enum re
 {
 	int err;
 
+	if (account_cheap(reason) && !account_allowed(a, clock_boot_ns())) {
+		count(&a->counters->answered[reason]);
+		return reason;
+	}
 	audit_u64(&a->line, "generation", p->generation);
 	err = audit_end(&a->line, a->audit, p->flags & POLICY_AUDIT_SYNC);
 	if (kept(audit_written) && err < 0)
@@ -59,6 +65,11 @@ static const char *path_of(const char *id)
 	const char *slash = strncmp(id, "spiffe://", 9) == 0 ? strchr(id + 9, '/') : NULL;
 
 	return slash ? slash : "no workload";
+}
+
+void account_charge(struct account *a, uint32_t uid)
+{
+	a->uid = uid;
 }
 
 void account_caller(struct account *a, const struct policy_image *p, const struct cleat_caller *c)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A room's account of what it answered: one audit line before the answer and one counter, whatever the answer is. Where
- * the line cannot be written the answer becomes no-audit.
+ * the line cannot be written the answer becomes no-audit. Above a rate per uid refusals that cost next to nothing
+ * (account_cheap) are only counted; one line says later how many: "event":"suppressed","uid":N,"suppressed":N.
  */
 #ifndef CLEAT_ROOM_ACCOUNT_H
 #define CLEAT_ROOM_ACCOUNT_H
@@ -9,12 +10,29 @@
 #include "../bpf/abi.h"
 #include "edge/audit.h"
 #include "model/policy.h"
+#include <stdbool.h>
+
+#define ACCOUNT_UIDS  256 /* that have said something cheap of late; all others share one rate */
+#define ACCOUNT_BURST 2000
+#define ACCOUNT_RATE  200 /* lines a second for cheap refusals of one uid */
+
+/* Of one uid: a bucket of lines. A full one is as good as none, and its place may be taken. */
+struct account_rate {
+	uint32_t uid;
+	uint32_t lines;	     /* spent, to be paid back by time; 0: free */
+	uint64_t since_ns;   /* of the last payment, monotonic clock */
+	uint64_t suppressed; /* since the last line that said so */
+};
 
 struct account {
 	const char *room;
 	int audit; /* descriptor */
 	struct reason_counters *counters;
 	struct audit_line line;
+	uint32_t uid;				     /* who is charged for the line in hand */
+	struct account_rate rates[ACCOUNT_UIDS + 1]; /* the last: of uids that found no place */
+	uint64_t suppressed;			     /* in all that no line has told of yet */
+	uint64_t told_ns;
 };
 
 /* Maps the counters' page. */
@@ -23,6 +41,11 @@ int account_open(struct account *a, const char *room, int audit_fd, int counters
 void account_begin(struct account *a, const char *ask, enum reason reason);
 /* Writes the line and counts. @reason, or NO_AUDIT. */
 enum reason account_end(struct account *a, const struct policy_image *p, enum reason reason);
+
+/* Once a round: tells of what was suppressed, once a second at most. True: there is something to tell. */
+bool account_tick(struct account *a);
+/* Whose rate the line in hand is of. Before account_end(). */
+void account_charge(struct account *a, uint32_t uid);
 
 /* pid, uid and workload of who opened the API connection. */
 void account_caller(struct account *a, const struct policy_image *p, const struct cleat_caller *c);

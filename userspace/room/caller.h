@@ -13,6 +13,7 @@ struct caller {
 	uint32_t level;
 	enum reason reason; /* OK, NO_WORKLOAD, or why it is not known */
 	int pidfd;	    /* level reduced: of who connected; -1 else */
+	uint32_t share_uid; /* SO_PEERCRED's, known or not: who is charged. Decides nothing else */
 };
 
 void caller_identify(const struct facts_maps *maps, const struct policy_image *p, int api_fd,

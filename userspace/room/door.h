@@ -3,7 +3,9 @@
  * The door of a room: its public socket. Accepts connections, takes one message at a time (a fixed struct, one
  * descriptor where one is needed, all others closed), lets the room serve it by a table, sends one answer. A
  * message that breaks the form is answered malformed and harms nobody else; a client that does not
- * read its answers loses its connection; nothing is queued here.
+ * read its answers loses its connection; nothing is queued here. Places and turns are shares (share.h): each round of the
+ * loop serves some messages, one of each owner in turn. A connection ends where it said nothing for minutes, and at level
+ * reduced with the process that made it: a client end that is queued in a circle of sockets (attacks.md 116) never closes.
  */
 #ifndef CLEAT_ROOM_DOOR_H
 #define CLEAT_ROOM_DOOR_H
@@ -58,10 +60,20 @@ struct door_room {
 			      const char *detail, struct door_answer *answer);
 };
 
-/* @listen_fd stays the caller's. @max connections at most, a quarter of them for one uid. */
+/* What became of connections. */
+struct door_counts {
+	uint64_t refused;   /* no place: busy */
+	uint64_t displaced; /* to make place for somebody with less */
+	uint64_t idle;
+};
+
+/* @listen_fd stays the caller's. @max connections at most, a quarter of them for one uid, or one workload. */
 int door_open(struct loop *loop, struct reaper *reaper, int listen_fd, unsigned max,
 	      const struct door_room *room, struct door **ret);
-/* Ends every connection; the loop no longer runs. */
+/* After every round of the loop: serves who is ready, in turns. */
+void door_round(struct door *d);
+const struct door_counts *door_counts(const struct door *d);
+/* Ends every connection; the loop no longer runs, the process ends soon. */
 void door_close(struct door *d);
 
 /* Connections this process may hold by its descriptor limit. */

@@ -144,6 +144,7 @@ static enum reason refuse(void *room, const struct door_call *call, enum reason 
 {
 	struct front *f = room;
 
+	account_charge(&f->account, call->caller->share_uid);
 	account_begin(&f->account, call->ask_name, reason);
 	audit_str(&f->account.line, "detail", detail);
 	account_caller(&f->account, f->image, &call->caller->tag);
@@ -189,8 +190,10 @@ static void after_round(void *ctx)
 {
 	struct front *f = ctx;
 
-	if (f->reaper)
-		reaper_flush(f->reaper);
+	if (f->opened)
+		door_round(f->opened);
+	if (account_tick(&f->account))
+		loop_within(f->loop, 1000);
 }
 
 int front_run(struct front *f)

@@ -12,6 +12,7 @@ struct loop {
 	int epoll;
 	bool ended;
 	int code;
+	int wait_ms; /* -1: for ever */
 	int pending; /* events of this round, for loop_drop() */
 	struct epoll_event events[EVENTS_MAX];
 };
@@ -29,6 +30,7 @@ int loop_new(struct loop **ret)
 		free(l);
 		return err;
 	}
+	l->wait_ms = -1;
 	*ret = l;
 	return 0;
 }
@@ -57,7 +59,8 @@ void loop_drop(struct loop *l, struct loop_source *s)
 int loop_run(struct loop *l, void (*after)(void *ctx), void *ctx)
 {
 	while (!l->ended) {
-		l->pending = epoll_wait(l->epoll, l->events, EVENTS_MAX, -1);
+		l->pending = epoll_wait(l->epoll, l->events, EVENTS_MAX, l->wait_ms);
+		l->wait_ms = -1;
 		if (l->pending < 0 && errno != EINTR)
 			return -errno;
 		for (int i = 0; i < l->pending && !l->ended; i++) {
@@ -71,6 +74,12 @@ int loop_run(struct loop *l, void (*after)(void *ctx), void *ctx)
 			after(ctx);
 	}
 	return l->code;
+}
+
+void loop_within(struct loop *l, int ms)
+{
+	if (l->wait_ms < 0 || ms < l->wait_ms)
+		l->wait_ms = ms;
 }
 
 void loop_end(struct loop *l, int code)

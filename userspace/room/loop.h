@@ -26,6 +26,8 @@ int loop_add(struct loop *l, struct loop_source *s, uint32_t events);
 void loop_drop(struct loop *l, struct loop_source *s);
 /* After every round of events @after is called (NULL: nothing). Returns what loop_end() was given. */
 int loop_run(struct loop *l, void (*after)(void *ctx), void *ctx);
+/* The next wait for events lasts no longer; for this round only. */
+void loop_within(struct loop *l, int ms);
 void loop_end(struct loop *l, int code);
 
 #endif

@@ -6,22 +6,29 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
 
-#define SLOW_THREADS 4
+#define SLOW_THREADS 16
+#define SLOW_EACH    4 /* threads for what one is charged with */
 #define STACK_BYTES  (128 * 1024)
 #define NAP_NS	     500000	       /* the fast lane looks again after this before it sleeps */
-#define KICK_NS	     (5 * 1000 * 1000) /* how long a close may linger */
+#define LINGER_NS    200000	       /* how long a close may linger */
+#define KICK_NS	     (5 * 1000 * 1000) /* and is told again, should the first have come too early */
 #define KICK_SIGNAL  SIGUSR1
+
+struct waiting {
+	int fd;
+	struct reaper_charge *who; /* or NULL */
+};
 
 struct reaper {
 	/* the fast lane: one writer (the room), one reader */
-	int ring[REAPER_RING];
+	struct waiting ring[REAPER_RING];
 	atomic_uint head; /* next to close */
 	atomic_uint tail; /* next free */
 	atomic_bool asleep;
@@ -31,8 +38,9 @@ struct reaper {
 
 	pthread_mutex_t lock; /* the slow lane */
 	pthread_cond_t more;
-	int slow[REAPER_SLOW];
-	unsigned slow_head, slow_tail;
+	struct waiting slow[REAPER_SLOW]; /* oldest first */
+	unsigned slow_count;
+	atomic_uint forced;
 };
 
 static void on_kick(int sig)
@@ -52,11 +60,20 @@ static timer_t kick_new(void)
 	return t;
 }
 
-static void kick_set(timer_t t, long ns)
+static void kick_set(timer_t t, long first_ns)
 {
-	struct itimerspec s = { .it_interval.tv_nsec = ns, .it_value.tv_nsec = ns };
+	struct itimerspec s = { .it_interval.tv_nsec = first_ns ? KICK_NS : 0,
+				.it_value.tv_nsec = first_ns };
 
 	timer_settime(t, 0, &s, NULL);
+}
+
+static void discharge(struct reaper_charge *who)
+{
+	for (struct reaper_charge *above; who; who = above) {
+		above = who->above; /* once nothing is held it may be gone */
+		atomic_fetch_sub(&who->held, 1);
+	}
 }
 
 static bool may_wait(int fd)
@@ -69,38 +86,81 @@ static bool may_wait(int fd)
 	return l.l_onoff != 0;
 }
 
-static bool slow_put(struct reaper *r, int fd)
+static bool slow_put(struct reaper *r, struct waiting w)
 {
 	bool room;
 
 	pthread_mutex_lock(&r->lock);
-	room = r->slow_tail - r->slow_head < REAPER_SLOW;
+	room = r->slow_count < REAPER_SLOW;
 	if (room) {
-		r->slow[r->slow_tail++ % REAPER_SLOW] = fd;
+		r->slow[r->slow_count++] = w;
 		pthread_cond_signal(&r->more);
 	}
 	pthread_mutex_unlock(&r->lock);
 	return room;
 }
 
+/* Whose threads are counted. */
+static struct reaper_charge *payer(struct reaper_charge *who)
+{
+	while (who && who->above)
+		who = who->above;
+	return who;
+}
+
+/* The oldest of somebody who has not his number of threads at work. With the lock. */
+static bool slow_take(struct reaper *r, struct waiting *ret)
+{
+	for (unsigned i = 0; i < r->slow_count; i++) {
+		struct reaper_charge *p = payer(r->slow[i].who);
+
+		if (p && p->closing >= SLOW_EACH)
+			continue;
+		*ret = r->slow[i];
+		r->slow_count--;
+		memmove(&r->slow[i], &r->slow[i + 1], (r->slow_count - i) * sizeof(*ret));
+		if (p)
+			p->closing++;
+		return true;
+	}
+	return false;
+}
+
 static void *slow_lane(void *arg)
 {
 	struct reaper *r = arg;
 	timer_t kick = kick_new();
+	struct waiting w;
 
 	pthread_barrier_wait(&r->there);
+	pthread_mutex_lock(&r->lock);
 	for (;;) {
-		pthread_mutex_lock(&r->lock);
-		while (r->slow_tail == r->slow_head)
+		while (!slow_take(r, &w))
 			pthread_cond_wait(&r->more, &r->lock);
-		int fd = r->slow[r->slow_head++ % REAPER_SLOW];
 		pthread_mutex_unlock(&r->lock);
 
-		kick_set(kick, KICK_NS);
-		close(fd);
+		kick_set(kick, LINGER_NS);
+		close(w.fd);
 		kick_set(kick, 0);
+
+		pthread_mutex_lock(&r->lock);
+		if (w.who)
+			payer(w.who)->closing--;
+		discharge(w.who);
+		pthread_cond_signal(&r->more);
 	}
 	return NULL;
+}
+
+static void fast_close(struct reaper *r, struct waiting w)
+{
+	if (may_wait(w.fd)) {
+		if (slow_put(r, w))
+			return;
+		atomic_fetch_add(&r->forced, 1);
+	}
+	close(w.fd); /* a full slow lane, or linger set behind our back: the timer bounds it */
+	discharge(w.who);
 }
 
 static unsigned fast_drain(struct reaper *r)
@@ -108,11 +168,7 @@ static unsigned fast_drain(struct reaper *r)
 	unsigned head = atomic_load(&r->head), tail = atomic_load(&r->tail), n = tail - head;
 
 	for (; head != tail; head++) {
-		int fd = r->ring[head % REAPER_RING];
-
-		/* a full slow lane, or linger set behind our back: the timer bounds it */
-		if (!may_wait(fd) || !slow_put(r, fd))
-			close(fd);
+		fast_close(r, r->ring[head % REAPER_RING]);
 		atomic_store(&r->head, head + 1);
 	}
 	return n;
@@ -126,7 +182,7 @@ static void *fast_lane(void *arg)
 
 	pthread_barrier_wait(&r->there);
 	for (;;) {
-		kick_set(kick, 4 * KICK_NS);
+		kick_set(kick, KICK_NS);
 		while (fast_drain(r))
 			clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){ .tv_nsec = NAP_NS },
 					NULL);
@@ -188,12 +244,19 @@ bool reaper_has_room(struct reaper *r, unsigned n)
 	return atomic_load(&r->tail) - atomic_load(&r->head) + n <= REAPER_RING;
 }
 
-void reaper_put(struct reaper *r, int fd)
+void reaper_put(struct reaper *r, int fd, struct reaper_charge *who)
 {
 	unsigned tail = atomic_load(&r->tail);
 
-	r->ring[tail % REAPER_RING] = fd;
+	for (struct reaper_charge *c = who; c; c = c->above)
+		atomic_fetch_add(&c->held, 1);
+	r->ring[tail % REAPER_RING] = (struct waiting){ fd, who };
 	atomic_store(&r->tail, tail + 1);
+}
+
+unsigned reaper_forced(struct reaper *r)
+{
+	return atomic_load(&r->forced);
 }
 
 void reaper_flush(struct reaper *r)

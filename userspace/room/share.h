@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who is charged with what a door holds, and whose turn it is. An owner is a uid in a group; a group is a workload of
+ * policy (its cgroup and all below it, under whatever uid), or everybody policy does not know, or who just came and is not
+ * known yet. So neither cgroups made by the thousand nor the 65536 uids of a user namespace make anybody's share larger.
+ *
+ * Places: a uid holds at most a quarter of them, a group too. Where a share or the whole is full, who holds less than
+ * an even part displaces the connection used longest ago of who holds most; everybody else is refused.
+ * Turns: the groups one after the other, in a group its owners, of an owner the connections that have something to do: of n
+ * groups nobody gets less than 1/n. An owner whose descriptors are still being closed waits; its messages stay its own.
+ */
+#ifndef CLEAT_ROOM_SHARE_H
+#define CLEAT_ROOM_SHARE_H
+
+#include "room/reaper.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SHARE_NEW      UINT32_MAX /* the group of who is not identified yet */
+#define SHARE_STRANGER 0	  /* of who is no workload */
+
+#define SHARE_OWNER_FDS 64  /* an owner with so many descriptors being closed waits */
+#define SHARE_GROUP_FDS 256 /* a group */
+
+struct shares;
+struct share; /* an owner's */
+
+/* What holds a place; part of its owner's memory from enter to leave. */
+struct share_item {
+	struct share *share; /* NULL: holds none */
+	struct share_item *older, *newer;
+	struct share_item *before, *behind; /* while ready */
+	bool ready;
+};
+
+int shares_new(unsigned max, struct shares **ret);
+void shares_free(struct shares *s);
+
+/* A place for @i. False: refused. @ret_displaced: must leave for it, at once; else NULL. */
+bool share_enter(struct shares *s, uint32_t uid, uint32_t group, struct share_item *i,
+		 struct share_item **ret_displaced);
+/* Has @uid less than it may hold? */
+bool shares_has_place(struct shares *s, uint32_t uid);
+void share_leave(struct shares *s, struct share_item *i);
+/* @i has something to do. */
+void share_ready(struct shares *s, struct share_item *i);
+/* Whose turn it is: no longer ready, and its owner's last to be displaced. NULL: nobody, or all wait for the reaper. */
+struct share_item *share_turn(struct shares *s);
+/* Is anything ready, even if it has to wait? */
+bool share_waiting(const struct shares *s);
+/* Who is charged for a descriptor that @i brought. */
+struct reaper_charge *share_charge(struct share_item *i);
+/* Now and then: takes back what departed owners no longer need. */
+void shares_sweep(struct shares *s);
+/* Owners that are known; for tests and the log. */
+unsigned shares_known(const struct shares *s);
+
+#endif
