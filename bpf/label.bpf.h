@@ -33,12 +33,13 @@ static __always_inline void ids_of(struct task_struct *task, struct ids *ret)
 /* The process's cgroup in the unified hierarchy, whichever cgroup a thread was moved to. */
 static __always_inline struct cgroup *cgroup_of(struct task_struct *task)
 {
-	return task->cgroups->dom_cset->dfl_cgrp;
+	return kept(cgroup_process) ? task->cgroups->dom_cset->dfl_cgrp : task->cgroups->dfl_cgrp;
 }
 
 static __always_inline bool rule_fits(const struct cleat_rule *r, const struct ids *ids)
 {
-	if ((r->flags & CLEAT_RULE_UID) && (ids->split_uid || r->uid != ids->uid))
+	if (kept(rule_uid) && (r->flags & CLEAT_RULE_UID) &&
+	    (ids->split_uid || r->uid != ids->uid))
 		return false;
 	if ((r->flags & CLEAT_RULE_GID) && (ids->split_gid || r->gid != ids->gid))
 		return false;

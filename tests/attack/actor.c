@@ -17,6 +17,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -32,6 +33,7 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/timex.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -227,7 +229,20 @@ static void cmd_listen(char **a)
 	say_ok();
 }
 
-/* connect NAME IP PORT [from IP PORT] [mptcp] [reuse] [tfo] [tfoconnect] */
+/* A socket that has not connected yet will begin with this number (as root of its network namespace). */
+static int isn_choose(int fd, const char *isn)
+{
+	int on = 1, off = TCP_REPAIR_OFF_NO_WP, queue = TCP_SEND_QUEUE;
+	uint32_t seq = (uint32_t)strtoul(isn, NULL, 10);
+
+	if (setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on)) < 0 ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, &queue, sizeof(queue)) < 0 ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &seq, sizeof(seq)) < 0)
+		return -1;
+	return setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off));
+}
+
+/* connect NAME IP PORT [from IP PORT] [isn NUMBER] [mptcp] [reuse] [tfo] [tfoconnect] */
 static void cmd_connect(char **a)
 {
 	struct sockaddr_storage to, from;
@@ -248,6 +263,8 @@ static void cmd_connect(char **a)
 		if (bind(fd, (struct sockaddr *)&from, from_len) < 0)
 			return fail("bind");
 	}
+	if (has(a, "isn") && isn_choose(fd, after(a, "isn")) < 0)
+		return fail("isn");
 	if (has(a, "tfoconnect"))
 		setsockopt(fd, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, &one, sizeof(one));
 	if (has(a, "tfo")) {
@@ -953,6 +970,183 @@ static void cmd_isns(char **a)
 	say("{\"ok\":true,\"client_isn\":%u,\"server_isn\":%u}", isn[0], isn[1]);
 }
 
+/* ---- checkpoint and restore --------------------------------------------------------------------------------- */
+
+static struct dumped {
+	struct sockaddr_storage local, remote;
+	socklen_t local_len, remote_len;
+	uint32_t seq[2]; /* of what was sent, of what was received */
+	struct tcp_repair_window window;
+	struct tcp_info info;
+	uint32_t mss, timestamp;
+} dumped;
+
+static const int repair_queues[2] = { TCP_SEND_QUEUE, TCP_RECV_QUEUE };
+
+/* dump NAME: what criu takes of an idle connection; it goes with its last descriptor then, without a packet */
+static void cmd_dump(char **a)
+{
+	int fd = slot_fd(a[1]), on = 1, rc = 0;
+	struct dumped *d = &dumped;
+	socklen_t len = sizeof(d->info), word = sizeof(uint32_t), window = sizeof(d->window);
+
+	d->local_len = sizeof(d->local);
+	d->remote_len = sizeof(d->remote);
+	rc |= getsockname(fd, (struct sockaddr *)&d->local, &d->local_len);
+	rc |= getpeername(fd, (struct sockaddr *)&d->remote, &d->remote_len);
+	rc |= getsockopt(fd, IPPROTO_TCP, TCP_INFO, &d->info, &len);
+	rc |= getsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &d->mss, &word);
+	rc |= setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on));
+	rc |= getsockopt(fd, IPPROTO_TCP, TCP_TIMESTAMP, &d->timestamp, &word);
+	for (int i = 0; i < 2; i++) {
+		rc |= setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, &repair_queues[i], sizeof(int));
+		rc |= getsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &d->seq[i], &word);
+	}
+	rc |= getsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &d->window, &window);
+	if (rc)
+		return fail("dump");
+	cmd_close(a);
+}
+
+static int options_restore(int fd, const struct dumped *d)
+{
+	struct tcp_repair_opt opts[4] = { { TCPOPT_MAXSEG, d->mss } };
+	int count = 1;
+
+	if (d->info.tcpi_options & TCPI_OPT_WSCALE)
+		opts[count++] = (struct tcp_repair_opt){
+			TCPOPT_WINDOW, d->info.tcpi_snd_wscale | (uint32_t)d->info.tcpi_rcv_wscale << 16
+		};
+	if (d->info.tcpi_options & TCPI_OPT_SACK)
+		opts[count++].opt_code = TCPOPT_SACK_PERMITTED;
+	if (d->info.tcpi_options & TCPI_OPT_TIMESTAMPS)
+		opts[count++].opt_code = TCPOPT_TIMESTAMP;
+	return setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_OPTIONS, opts, (socklen_t)(sizeof(opts[0]) * (size_t)count));
+}
+
+/* restore NAME: the dumped connection goes on in this process */
+static void cmd_restore(char **a)
+{
+	const struct dumped *d = &dumped;
+	int fd = socket(d->local.ss_family, SOCK_STREAM, IPPROTO_TCP);
+	int on = 1, off = TCP_REPAIR_OFF_NO_WP, rc = 0;
+
+	rc |= setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	rc |= setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on));
+	for (int i = 0; i < 2; i++) {
+		rc |= setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_QUEUE, &repair_queues[i], sizeof(int));
+		rc |= setsockopt(fd, IPPROTO_TCP, TCP_QUEUE_SEQ, &d->seq[i], sizeof(d->seq[i]));
+	}
+	if (rc || bind(fd, (const struct sockaddr *)&d->local, d->local_len) < 0 ||
+	    connect(fd, (const struct sockaddr *)&d->remote, d->remote_len) < 0 || options_restore(fd, d) < 0)
+		return fail("restore");
+	rc |= setsockopt(fd, IPPROTO_TCP, TCP_TIMESTAMP, &d->timestamp, sizeof(d->timestamp));
+	rc |= setsockopt(fd, IPPROTO_TCP, TCP_REPAIR_WINDOW, &d->window, sizeof(d->window));
+	rc |= setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &off, sizeof(off));
+	if (rc)
+		return fail("restore");
+	slot_set(a[1], fd);
+	say_ok();
+}
+
+/* ---- where and as whom, in odd ways ------------------------------------------------------------------------ */
+
+/* deputy NAME PROGRAM [ARG...]: a child that has the socket as its output and its errors, until it ends */
+static void cmd_deputy(char **a)
+{
+	int fd = slot_fd(a[1]), status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int none = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+		dup2(none, 0);
+		dup2(fd, 1);
+		dup2(fd, 2);
+		execv(a[2], a + 2);
+		_exit(127);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return fail("deputy");
+	say("{\"ok\":true,\"status\":%d}", WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
+}
+
+/* waiting NAME: how many bytes could be read now; 0 is also the end */
+static void cmd_waiting(char **a)
+{
+	char bytes[4096];
+	ssize_t n = recv(slot_fd(a[1]), bytes, sizeof(bytes), MSG_DONTWAIT | MSG_PEEK);
+
+	if (n < 0)
+		return fail("waiting");
+	say("{\"ok\":true,\"n\":%zd}", n);
+}
+
+/* userns [INSIDE]: a user and cgroup namespace of its own, its uid called INSIDE there, or not mapped */
+static void cmd_userns(char **a)
+{
+	unsigned inside = a[1] ? (unsigned)strtoul(a[1], NULL, 10) : 0;
+	unsigned outside = geteuid();
+	FILE *f = NULL;
+
+	if (unshare(CLONE_NEWUSER) < 0 || unshare(CLONE_NEWCGROUP) < 0)
+		return fail("unshare");
+	if (a[1]) {
+		f = fopen("/proc/self/uid_map", "we");
+		if (!f || fprintf(f, "%u %u 1", inside, outside) < 0 || fclose(f) != 0)
+			return fail("uid_map");
+	}
+	say("{\"ok\":true,\"uid\":%u}", geteuid());
+}
+
+static void obey_all(void);
+
+static void *obey_as_thread(void *none)
+{
+	(void)none;
+	say("{\"ok\":true,\"tid\":%d}", (int)syscall(SYS_gettid));
+	obey_all();
+	exit(0);
+}
+
+/* thread: from here on a second thread does what is said, and the first one only waits */
+static void cmd_thread(char **a)
+{
+	pthread_t thread;
+
+	(void)a;
+	errno = pthread_create(&thread, NULL, obey_as_thread, NULL);
+	if (errno)
+		return fail("thread");
+	pthread_join(thread, NULL);
+}
+
+/* flood COUNT: so many sockets that try TCP_REPAIR, each of which the kernel side tells the daemon */
+static void cmd_flood(char **a)
+{
+	int on = 1;
+
+	for (int i = atoi(a[1]); i > 0; i--) {
+		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		if (fd < 0)
+			return fail("flood");
+		setsockopt(fd, IPPROTO_TCP, TCP_REPAIR, &on, sizeof(on));
+		close(fd);
+	}
+	say_ok();
+}
+
+/* slew PPM TICK: how fast the kernel lets the clock run: parts in a million, microseconds a tick (10000) */
+static void cmd_slew(char **a)
+{
+	struct timex t = { .modes = ADJ_FREQUENCY | ADJ_TICK, .freq = atol(a[1]) * 65536, .tick = atol(a[2]) };
+
+	if (adjtimex(&t) < 0)
+		return fail("adjtimex");
+	say("{\"ok\":true,\"ppm\":%ld,\"tick\":%ld}", t.freq / 65536, t.tick);
+}
+
 /* ---- the table of commands -------------------------------------------------------------------------------- */
 
 static const struct command {
@@ -972,6 +1166,9 @@ static const struct command {
 	{ "join", 2, cmd_join },       { "attach", 2, cmd_attach },	  { "pid", 1, cmd_pid },
 	{ "sniff", 3, cmd_sniff },     { "isns", 4, cmd_isns },	  { "pour", 3, cmd_pour },
 	{ "unshare", 1, cmd_unshare }, { "repair", 8, cmd_repair },	  { "md5fill", 2, cmd_md5fill },
+	{ "dump", 2, cmd_dump },       { "restore", 2, cmd_restore },	  { "deputy", 3, cmd_deputy },
+	{ "waiting", 2, cmd_waiting }, { "userns", 1, cmd_userns },	  { "thread", 1, cmd_thread },
+	{ "flood", 2, cmd_flood },     { "slew", 3, cmd_slew },
 };
 
 static void obey(char *line)
@@ -1028,19 +1225,24 @@ static void take_place(char **argv)
 	prctl(PR_SET_DUMPABLE, 1);
 }
 
-int main(int argc, char **argv)
+static void obey_all(void)
 {
 	static char line[LINE_MAX_BYTES];
 
+	while (fgets(line, sizeof(line), stdin)) {
+		line[strcspn(line, "\n")] = 0;
+		obey(line);
+	}
+}
+
+int main(int argc, char **argv)
+{
 	(void)argc;
 	take_place(argv);
 	if (has(argv, "--again")) /* a fresh program of the same place: its instance begins after the move */
 		execv("/proc/self/exe", (char *[]){ (char *)(uintptr_t) "actor", NULL });
 	setvbuf(stdin, NULL, _IONBF, 0);
 	signal(SIGPIPE, SIG_IGN);
-	while (fgets(line, sizeof(line), stdin)) {
-		line[strcspn(line, "\n")] = 0;
-		obey(line);
-	}
+	obey_all();
 	return 0;
 }

@@ -84,6 +84,15 @@ def right_again(clock, start):
     clock.must("step %d" % (start["real"] + now["boot"] - start["boot"] - now["real"]))
 
 
+def ctl(host, args):
+    """cleatctl as root there; the parsed answer."""
+    rc, out = host.run("%s/cleatctl --json %s" % (BUILD_MAIN, args))
+    answer = json.loads(out)
+    if rc != 0 or not answer["ok"]:
+        raise Wrong("cleatctl %s: exit %d: %s" % (args, rc, out))
+    return answer
+
+
 @functools.lru_cache
 def reason_words():
     text = open(SRC + "/userspace/model/reason.h").read()
@@ -200,7 +209,7 @@ class Host:
         self.here = os.environ.get("HOST", "a") == name
         self.build = BUILD
         self.daemon_up = False
-        self.audit_at = 0
+        self.audit_at = self.account_at = 0     # where in the audit log: read until, begun by this daemon
 
     def command(self, args, stdin=False):
         if self.here:
@@ -270,12 +279,27 @@ class Host:
         self.build = build or self.build
         self.sh("mkdir -p /var/log/cleat /run/cleat; for c in %s; do mkdir -p /sys/fs/cgroup$c; done" %
                 " ".join(CGROUPS))
+        self.account_at = int(self.sh("stat -c %%s %s 2>/dev/null || echo 0" % AUDIT))
         # as from any shell: it is the daemon that goes into a cgroup of its own
         self.pid = int(self.sh("echo 0 >/sys/fs/cgroup/cgroup.procs; rm -f /run/cleatd.log; touch /run/cleatd.log; setsid "
                                "%s/cleatd run %s >/run/cleatd.log 2>&1 </dev/null & echo $!" % (self.build, args)))
         until(self.ready, "cleatd to be ready on host " + self.name, 300)
         self.daemon_up = True
         self.audit()
+
+    def balance(self):
+        """N2 and N3 of attacks.md, for all that this daemon answered: what each room was asked is what it answered, and
+        of each answer there is one audit line, with its reason. Raises Wrong."""
+        lines = self.ask("tally", AUDIT, self.account_at)
+        for room in ("sign", "check"):
+            asked, *answered = self.ask("counters", self.page(room))
+            if asked != sum(answered):
+                raise Wrong("host %s: the %s room was asked %d times and answered %d" % (self.name, room, asked,
+                                                                                      sum(answered)))
+            counted = {w: n for w, n in zip(reason_words(), answered) if n and w != "no-audit"}
+            if counted != lines.get(room, {}):
+                raise Wrong("host %s: the %s room counted %s, its audit lines are %s" % (self.name, room, counted,
+                                                                                       lines.get(room, {})))
 
     def ready(self):
         up = self.ask("alive", self.pid)

@@ -83,8 +83,22 @@ def run_all(chosen, hosts):
         if verdict == "fail":
             context(s)
             s = fresh(s, hosts)
+    counts[account(s)] += 1
     s.stop()
     return counts
+
+
+def account(s):
+    """After all tests: the books of every host balance (N2, N3)."""
+    began, why = time.monotonic(), ""
+    try:
+        s.dismiss()
+        s.each(stage.Host.balance)
+    except stage.Wrong as e:
+        why = str(e)
+    print("  %-5s attack_balance_of_counters_and_audit (%.1fs)%s" % (
+        "fail" if why else "ok", time.monotonic() - began, ": " + why if why else ""), flush=True)
+    return "fail" if why else "ok"
 
 
 def fresh(s, hosts):

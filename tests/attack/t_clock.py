@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clocks (attacks.md J): stepped, and called unsynchronised."""
+import time
+
 import stage
 from stage import Accepted, Wrong, right_again, test, until
 
@@ -89,3 +91,70 @@ def unsynchronised_sign(s):
             clock.must("clock synchronised")
         control()
     clock.must("clock unsynchronised")
+
+
+@test(187, name="slewed_as_fast_as_the_kernel_can")
+def slewed(s):
+    """500 ppm and a tenth more or less a tick, in opposite directions: a connection's time of establishment is told by
+    both hosts as before, and their clocks may part by as much as a second in ten."""
+    ends = s.actor(s.a, "/nobody", 0), s.actor(s.b, "/nobody", 0)
+    clocks = s.clock(s.a), s.clock(s.b)
+    good, svc = s.actor(s.a), s.service()
+    control = lambda: s.accepted(good, svc)  # noqa: E731
+    control()
+    start = [c.must("now") for c in clocks]
+    one, old = s.connect(good, svc, "one"), s.connect(good, svc, "old")
+    t = s.sign(good, "old")
+    try:
+        for end, how in zip(ends, ("500 11000", "-500 9000")):
+            end.must("slew " + how)
+        begun = time.monotonic()
+        until(lambda: time.monotonic() - begun > 5, "the clocks to part", 10)
+        if not s.verify(svc, old, t)["ok"]:
+            raise Wrong("an assertion of before")
+        if not s.verify(svc, one, s.sign(good, "one"))["ok"]:
+            raise Wrong("a connection of before")
+        control()
+    finally:
+        for end, clock, then in zip(ends, clocks, start):
+            end.must("slew 0 10000")
+    apart = [c.must("now")["real"] - then["real"] for c, then in zip(clocks, start)]
+    print("    the clocks parted by %d ms" % ((apart[0] - apart[1]) // 10**6))
+    meet(clocks, start)
+    control()
+
+
+def meet(clocks, start):
+    """What slewing parted: b's clock is set by a's."""
+    ahead = [c.must("now")["real"] - then["real"] for c, then in zip(clocks, start)]
+    clocks[1].must("step %d" % (ahead[0] - ahead[1]))
+
+
+@test(190, name="long_lived_connection")
+def long_lived(s):
+    """A day passes on both clocks. The connection is still who it was at, the assertion of its beginning is over, and the
+    next one is of now: its WIT too."""
+    clocks = s.clock(s.a), s.clock(s.b)
+    good, svc = s.actor(s.a), s.service()
+    control = lambda: s.accepted(good, svc)  # noqa: E731
+    control()
+    one = s.connect(good, svc, "one")
+    if not s.verify(svc, one, s.sign(good, "one"))["ok"]:
+        raise Wrong("at the beginning")
+    t = s.sign(good, "one")
+    day = 86400 * SECOND
+    start = [c.must("now") for c in clocks]
+    try:
+        for c in clocks:
+            c.must("step %d" % day)
+        s.refused(lambda: s.verify(svc, one, t), ("expired", "wrong-establishment"), s.b)
+        new = s.sign(good, "one")
+        if s.claims(new, "wit")["iat"] - s.claims(t, "wit")["iat"] < 86000:
+            raise Wrong("the WIT is of yesterday: %s" % s.claims(new, "wit"))
+        if not s.verify(svc, one, new)["ok"]:
+            raise Wrong("a day later")
+        control()
+    finally:
+        for c, then in zip(clocks, start):
+            right_again(c, then)
+    control()

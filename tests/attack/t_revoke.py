@@ -4,18 +4,9 @@ import base64
 import json
 
 import stage
-from stage import Accepted, Wrong, test
+from stage import Accepted, Wrong, ctl, test
 
 TRUST = stage.CONF + "/trust/" + stage.TD + ".json"
-
-
-def ctl(host, args):
-    """cleatctl as root there; the parsed answer."""
-    rc, out = host.run("%s/cleatctl --json %s" % (stage.BUILD_MAIN, args))
-    answer = json.loads(out)
-    if rc != 0 or not answer["ok"]:
-        raise Wrong("cleatctl %s: exit %d: %s" % (args, rc, out))
-    return answer
 
 
 def revoked_while(host, what, name, attack):

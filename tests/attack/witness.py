@@ -43,6 +43,24 @@ def after(path, at):
         return ""
 
 
+def tally(path, at):
+    """Of the audit lines from @at on: {room: {reason: how many}}, of answers only. A torn line is none."""
+    rooms = {}
+    for line in after(path, at).splitlines():
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            continue
+        if "ask" in answer:
+            reasons = rooms.setdefault(answer["room"], {})
+            reasons[answer["reason"]] = reasons.get(answer["reason"], 0) + 1
+    return rooms
+
+
+def size(path):
+    return os.stat(path).st_size
+
+
 def look(page, audit, at):
     return fds(), counters(page), after(audit, at)
 
@@ -73,7 +91,7 @@ def hang_up(pid, log, limit):
     raise TimeoutError("no outcome of the reload within %d s" % limit)
 
 
-QUESTIONS = {f.__name__: f for f in (rooms, fds, counters, after, look, write, alive, hang_up)}
+QUESTIONS = {f.__name__: f for f in (rooms, fds, counters, after, tally, size, look, write, alive, hang_up)}
 
 
 def main():

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a host runs out of (attacks.md D, H, J): room for events, disk for the audit log, processors."""
+import threading
+
+import stage
+from stage import AUDIT, Accepted, Wrong, ctl, test
+
+FLOOD = 4000
+
+
+def in_background(*works):
+    threads = [threading.Thread(target=w) for w in works]
+    for t in threads:
+        t.start()
+    return threads
+
+
+def forged(host):
+    """The kernel side's two counts, and the lines of the audit log."""
+    counts = ctl(host, "status")["counts"]
+    return counts["forged"], counts["event-lost"], int(host.sh("grep -c '\"event\":\"forged\"' %s || true" % AUDIT))
+
+
+@test(101, name="ring_buffer_flood")
+def flood(s):
+    """Anybody can make the kernel side speak. What the daemon cannot read in time is lost, counted, and decides nothing."""
+    good, svc = s.actor(s.a), s.service()
+    control = lambda: s.accepted(good, svc)  # noqa: E731
+    evils = [s.actor(s.a, "/evil") for _ in range(3)]
+    asker, other = s.actor(s.a, "/evil"), s.service(cgroup="/other")
+    s.connect(asker, other, "e")
+    control()
+    before = forged(s.a)
+    running = in_background(*(lambda e=e: e.must("flood %d" % FLOOD) for e in evils))
+    s.refused(lambda: asker("sign e " + s.audience("/other")), "policy", s.a, room="sign", control=control)
+    during = sum(t.is_alive() for t in running)
+    for t in running:
+        t.join()
+    made = len(evils) * FLOOD
+    told = stage.until(lambda: seen(forged(s.a), before, made), "every event to be written or counted as lost")
+    print("    %d events, %d written, %d lost; %d of %d floods still ran at the end" % (
+        (made,) + told + (during, len(evils))))
+    s.a.audit()
+    control()
+
+
+def seen(now, before, made):
+    if now[0] - before[0] != made:
+        raise Wrong("counted %d of %d" % (now[0] - before[0], made))
+    lost, written = now[1] - before[1], now[2] - before[2]
+    return (written, lost) if written + lost >= made else None
+
+
+def audited_ok(host, room):
+    return sum(l["reason"] == "ok" and l.get("room") == room and l["ask"] in ("sign", "verify") for l in host.audit())
+
+
+@test(146, name="audit_disk_full_or_read_only", twin="audit_written")
+def disk_full(s):
+    """No token and no accept that the audit log does not have. What is refused so is neither lost nor spent for ever."""
+    good, svc = s.actor(s.a), s.service(host=s.a)
+    control = lambda: s.accepted(good, svc)  # noqa: E731
+    control()
+    one = s.connect(good, svc, "one")
+    s.a.audit()
+    place, disk = AUDIT.rsplit("/", 1)[0], s.a.audit_at
+    s.a.sh("mount -t tmpfs -o ro,size=64k none " + place)
+    try:
+        if any("generation=" in l for l in s.a.reload()):
+            raise Accepted("a reload onto a disk that cannot be written")
+    finally:
+        s.a.sh("umount " + place)
+    control()                                           # into the file that it has
+    s.a.audit()
+    disk = s.a.audit_at
+    s.a.sh("mount -t tmpfs -o size=64k none " + place)
+    try:
+        s.a.audit_at = 0
+        s.a.reloaded()
+        control()
+        if audited_ok(s.a, "sign") != 1:
+            raise Wrong("the new file has not the new lines")
+        fds = s.a.fds()
+        fill_and_refuse(s, good, svc, one)
+        if s.a.fds() > fds:
+            raise Wrong("descriptors: %s, before %s" % (s.a.fds(), fds))
+        s.a.sh("rm %s/fill" % place)
+        control()
+    finally:
+        s.a.sh("umount -l " + place)
+        s.a.audit_at = disk
+        s.a.reloaded()
+    control()
+
+
+def fill_and_refuse(s, good, svc, one):
+    """Signs until the disk has no byte left."""
+    t = s.sign(good, "one")
+    start = len(lines_of(s.a, "sign", "ok"))
+    s.a.run("dd if=/dev/zero of=%s/fill bs=512 2>/dev/null" % AUDIT.rsplit("/", 1)[0])
+    tokens, refused = 0, None
+    for _ in range(60):                                 # the page of the last line may have room yet
+        r = good("sign one " + s.audience())
+        if not r["ok"]:
+            refused = r
+            break
+        tokens += 1
+    if not refused:
+        raise Accepted("%d assertions, audited: %d" % (tokens, len(lines_of(s.a, "sign", "ok")) - start))
+    for answer in [refused] + [good("sign one " + s.audience()) for _ in range(3)]:
+        if answer["ok"]:
+            raise Accepted("an assertion that no audit line tells of: %s" % answer["reason"])
+        if answer["reason"] != "busy":
+            raise Wrong("refused, but with %s" % answer)
+    v = s.verify(svc, one, t)
+    if v["ok"]:
+        raise Accepted("an accept that no audit line tells of: %s" % v)
+    if v["reason"] != "busy" or s.a.counters("sign")["no-audit"] < 4 or s.a.counters("check")["no-audit"] < 1:
+        raise Wrong("verify: %s" % v)
+    if len(lines_of(s.a, "sign", "ok")) - start != tokens:
+        raise Accepted("%d assertions, audited: %d" % (tokens, len(lines_of(s.a, "sign", "ok")) - start))
+    print("    %d assertions until the disk was full, %d of them audited" % (tokens, tokens))
+
+
+def lines_of(host, room, reason):
+    """Whole lines: the last one may be torn. The place of the audit log is left alone."""
+    want = ('"room":"%s"' % room, '"reason":"%s"' % reason)
+    whole = [l for l in host.ask("after", AUDIT, 0).split("\n") if l.endswith("}")]
+    host.audit_at = host.ask("size", AUDIT)
+    return [l for l in whole if all(w in l for w in want)]
+
+
+@test(147, name="cpu_starvation")
+def starved(s):
+    """A real-time hog on every processor of the signing host: slower, and the same answers."""
+    good, svc = s.actor(s.a), s.service()
+    control = lambda: s.accepted(good, svc)  # noqa: E731
+    control()
+    one = s.connect(good, svc, "one")
+    two = s.connect(good, svc, "two")
+    t = s.sign(good, "one")
+    pid = s.a.pid
+    hogs = s.a.sh("for i in $(seq $(nproc)); do setsid chrt -f 50 sh -c 'while :; do :; done' >/dev/null 2>&1 "
+                  "</dev/null & echo $!; done").split()
+    try:
+        s.refused(lambda: s.verify(svc, two, t), "wrong-connection", s.b)
+        for _ in range(3):
+            if not s.verify(svc, one, s.sign(good, "one"))["ok"]:
+                raise Wrong("slow is not wrong")
+    finally:
+        s.a.sh("kill -9 " + " ".join(hogs))
+    if not s.a.ask("alive", pid):
+        raise Wrong("the daemon ended")
+    control()
