@@ -55,7 +55,7 @@ $(error no file holds kept($(TWIN)): there is no such check)
 endif
 endif
 TWIN_BPF := $(filter bpf/%,$(TWIN_FILES))
-where    = $(if $(TWIN),$(if $(filter $(1),$(TWIN_FILES) $(if $(TWIN_BPF),userspace/edge/kern.c)),$(B),$(TOP)),$(B))
+where    = $(if $(TWIN),$(if $(filter $(1),$(TWIN_FILES) $(if $(TWIN_BPF),userspace/edge/kern_object.c)),$(B),$(TOP)),$(B))
 obj      = $(foreach c,$(1),$(call where,$(c))/obj/$(c:.c=.o))
 
 PROGRAMS := $(B)/cleatd $(B)/cleatctl
@@ -119,7 +119,7 @@ $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -c $< -o $@
 
-$(B)/obj/userspace/edge/kern.o: $(B)/gen/cleat.skel.h
+$(B)/obj/userspace/edge/kern_object.o: $(B)/gen/cleat.skel.h
 
 $(B)/cleatd: $(call obj,userspace/cleatd.c $(ROOM) $(FLOW) $(EDGE) $(MODEL) $(BASE))
 	$(call say,LINK,$@)
@@ -193,7 +193,7 @@ check-unit: $(UNIT_BIN) ## unit tests (Criterion)
 	$(Q)tests/lint/run-units $(UNIT_BIN)
 
 # ---- the kernel side without a daemon: run natively (level reduced) or in a guest ---------------------------------
-SMOKE_SRC := $(wildcard tests/bpf/*.c) $(addprefix userspace/,$(addsuffix .c,edge/kern edge/kern_map edge/kern_policy edge/kern_self \
+SMOKE_SRC := $(wildcard tests/bpf/*.c) $(addprefix userspace/,$(addsuffix .c,$(basename $(patsubst userspace/%,%,$(wildcard userspace/edge/kern*.c))) \
 	edge/cgroupfs edge/peer edge/sig flow/facts model/policy model/policy_check model/binding model/spiffe_id model/reason \
 	base/bytes base/clock base/file))
 $(B)/tests-bpf/smoke: $(call obj,$(wildcard $(SMOKE_SRC)))
@@ -226,8 +226,8 @@ check-vectors: $(VECTOR_BIN) ## test vectors
 
 # ---- the daemon itself, on this machine -------------------------------------------------------------------------
 check-native: $(B)/cleatd $(B)/cleatctl $(TOP)/e2e/protocol_client ## the daemon natively at level reduced
-	$(Q)BUILD=$(B) tests/e2e/native_reduced.sh
-	$(Q)BUILD=$(B) tests/e2e/cleatctl.sh
+	$(Q)BUILD=$(B) tests/e2e/own_bpffs tests/e2e/native_reduced.sh
+	$(Q)BUILD=$(B) tests/e2e/own_bpffs tests/e2e/cleatctl.sh
 
 # ---- attacks on verify() natively: tests of attacks.md A on the daemon's own code, each with its broken twins ------
 ATTACK_SRC := $(wildcard tests/attack/native/*.c)
@@ -291,7 +291,7 @@ $(TOP)/tests-vm/%: tests/attack/%.c userspace/model/request.h
 
 .PHONY: check-counts
 check-counts: programs $(ACTORS) ## attacks counted in thousands, natively at level reduced; ROUNDS=0.1 for a tenth
-	$(Q)tests/attack/native/run
+	$(Q)tests/e2e/own_bpffs tests/attack/native/run
 
 KERNEL  ?=
 TEST    ?=

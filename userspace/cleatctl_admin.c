@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "edge/kern.h"
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -156,12 +157,12 @@ const char *const admin_rooms[ADMIN_ROOMS] = { "sign", "check" };
 
 static void status_json(const struct cleat_admin_answer_status *s)
 {
-	printf("{\"ok\":true,\"pid\":%u,\"level\":\"%s\",\"epoch\":%u,\"generation\":%u,"
+	printf("{\"ok\":true,\"pid\":%u,\"level\":\"%s\",\"epoch\":%u,\"pins\":\"%s\",\"generation\":%u,"
 	       "\"workloads\":%u,\"keys\":%u,\"revoked\":%u,\"up_s\":%" PRIu64
 	       ",\"reloads\":%" PRIu64 ",\"reloads_failed\":%" PRIu64,
-	       s->pid, level_word(s->config.level), s->config.epoch, s->head.policy_generation,
-	       s->workloads, s->keys, s->revoked, (s->now_ns - s->begun_ns) / 1000000000,
-	       s->reloads, s->reloads_failed);
+	       s->pid, level_word(s->config.level), s->config.epoch, kern_origin_word(s->pins),
+	       s->head.policy_generation, s->workloads, s->keys, s->revoked,
+	       (s->now_ns - s->begun_ns) / 1000000000, s->reloads, s->reloads_failed);
 	put_member("version", s->version);
 	put_member("audit", s->audit);
 	put_member("config_dir", s->config_dir);
@@ -188,8 +189,8 @@ static void status_text(const struct cleat_admin_answer_status *s)
 	uint64_t up_s = (s->now_ns - s->begun_ns) / 1000000000;
 
 	printf("cleatd %s, pid %u, up %" PRIu64 " s\n", s->version, s->pid, up_s);
-	printf("kernel side  level %s, arming epoch %u%s\n", level_word(s->config.level),
-	       s->config.epoch,
+	printf("kernel side  level %s, arming epoch %u, pins %s%s\n", level_word(s->config.level),
+	       s->config.epoch, kern_origin_word(s->pins),
 	       s->config.epoch ? "" : ": not armed, nothing is signed or verified");
 	printf("policy       generation %u: %u workloads, %u keys, %u revoked\n",
 	       s->head.policy_generation, s->workloads, s->keys, s->revoked);

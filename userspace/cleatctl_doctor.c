@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "edge/cgroupfs.h"
+#include "edge/kern.h"
 #include "edge/keys.h"
 #include "edge/policy_yaml.h"
 #include "edge/sig.h"
@@ -150,10 +151,14 @@ static struct finding look_bpffs(const struct patient *p)
 	struct statfs fs;
 
 	(void)p;
-	if (statfs("/sys/fs/bpf", &fs) == 0 && (unsigned long)fs.f_type == BPF_FS_MAGIC)
-		return found(WELL, NULL, "bpffs is at /sys/fs/bpf");
-	return found(WARN, "mount -t bpf bpf /sys/fs/bpf",
-		     "bpffs is not at /sys/fs/bpf: nothing can be pinned over a restart");
+	if (statfs("/sys/fs/bpf", &fs) < 0 || (unsigned long)fs.f_type != BPF_FS_MAGIC)
+		return found(
+			FAIL, "mount -t bpf bpf /sys/fs/bpf",
+			"bpffs is not at /sys/fs/bpf: the kernel side has no place to outlive a restart in");
+	return found(WELL, NULL, "bpffs is at /sys/fs/bpf, %s",
+		     access(KERN_PINS_DIR, F_OK) == 0
+			     ? "and holds a kernel side, with or without a daemon"
+			     : "and holds no kernel side of ours");
 }
 
 static struct finding look_clock(const struct patient *p)

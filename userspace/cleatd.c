@@ -4,6 +4,7 @@
  * executed anew with --room=<name> (room/rooms.h). Exit codes: 0, 1 failure, 2 usage.
  */
 #include "base/log.h"
+#include "edge/kern.h"
 #include "room/check_room.h"
 #include "room/jail.h"
 #include "room/kernel_room.h"
@@ -29,16 +30,18 @@ struct opts {
 };
 
 static const char usage[] =
-	"usage: cleatd run|check [options]\n"
+	"usage: cleatd run|check|disarm [options]\n"
 	"\n"
 	"  run     load the kernel side, answer on the sockets, until SIGTERM; SIGHUP reloads\n"
 	"  check   compile the policy, read the host key, load the kernel side; start nothing\n"
+	"  disarm  detach and remove the kernel side that a stopped daemon left pinned\n"
 	"\n"
 	"  --config-dir DIR    cleat.yaml, policies.d/, trust/ (/etc/cleat)\n"
 	"  --state-dir DIR     host key, trust state (/var/lib/cleat)\n"
 	"  --runtime-dir DIR   sign.sock, check.sock ($CLEAT_RUNTIME_DIR, /run/cleat)\n"
 	"  --audit FILE        one JSON line per decision (/var/log/cleat/audit.jsonl)\n"
 	"  --level LEVEL       full, reduced or auto: the best there is (auto)\n"
+	"  --pins DIR          where the kernel side stays while the daemon does not (/sys/fs/bpf/cleat)\n"
 	"  --cgroup DIR        attach below this cgroup2 directory (the root of the hierarchy)\n"
 	"  --log-format FMT    text or json (text)\n"
 	"  --help, --version\n";
@@ -63,6 +66,12 @@ static int format_parse(const char *word, enum log_format *ret)
 	return 0;
 }
 
+static bool is_verb(const char *word)
+{
+	return strcmp(word, "run") == 0 || strcmp(word, "check") == 0 ||
+	       strcmp(word, "disarm") == 0;
+}
+
 static int opts_parse(struct opts *o, int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -72,6 +81,7 @@ static int opts_parse(struct opts *o, int argc, char **argv)
 		{ "audit", required_argument, NULL, 'a' },
 		{ "level", required_argument, NULL, 'l' },
 		{ "cgroup", required_argument, NULL, 'g' },
+		{ "pins", required_argument, NULL, 'p' },
 		{ "log-format", required_argument, NULL, 'f' },
 		{ "room", required_argument, NULL, 'R' },
 		{ "help", no_argument, NULL, 'h' },
@@ -87,6 +97,7 @@ static int opts_parse(struct opts *o, int argc, char **argv)
 				    .state_dir = "/var/lib/cleat",
 				    .runtime_dir = runtime && *runtime ? runtime : "/run/cleat",
 				    .audit = "/var/log/cleat/audit.jsonl",
+				    .pins = KERN_PINS_DIR,
 			    } };
 	while (err == 0 && (c = getopt_long(argc, argv, "", options, NULL)) >= 0) {
 		switch (c) {
@@ -107,6 +118,9 @@ static int opts_parse(struct opts *o, int argc, char **argv)
 			break;
 		case 'g':
 			k->cgroup = optarg;
+			break;
+		case 'p':
+			k->pins = optarg;
 			break;
 		case 'f':
 			err = format_parse(optarg, &k->format);
@@ -129,10 +143,7 @@ static int opts_parse(struct opts *o, int argc, char **argv)
 	o->verb = optind < argc ? argv[optind++] : NULL;
 	if (o->help || o->version || o->room)
 		return 0;
-	return optind == argc && o->verb &&
-			       (strcmp(o->verb, "run") == 0 || strcmp(o->verb, "check") == 0)
-		       ? 0
-		       : -1;
+	return optind == argc && o->verb && is_verb(o->verb) ? 0 : -1;
 }
 
 /* One of the other rooms. */
@@ -186,6 +197,8 @@ int main(int argc, char **argv)
 		return EXIT_FAILURE;
 	if (strcmp(opts.verb, "check") == 0)
 		return kernel_room_check(&opts.kernel) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	if (strcmp(opts.verb, "disarm") == 0)
+		return kernel_room_disarm(&opts.kernel) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
 	if (kernel_room_new(&opts.kernel, &kernel) <
 	    0) /* run-time directory, its lock, audit file */

@@ -1,167 +1,124 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * libbpf's part: load what the level needs, attach all of it or nothing, arm. Which program belongs to which level is
- * in its name: reduced_* to level reduced, every other one to level full. See kern.h.
+ * The kernel side: what its level needs is adopted from the pins, or loaded and attached, all of it or nothing; then it
+ * is armed. See kern.h; libbpf's object is in kern_object.c, the pins are in kern_adopt.h.
  */
 #include "edge/kern.h"
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "edge/cgroupfs.h"
+#include "edge/kern_adopt.h"
 #include "edge/kern_map.h"
 #include "edge/kern_policy.h"
 #include "edge/kern_self.h"
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wcast-qual"
-#include "cleat.skel.h"
-#pragma GCC diagnostic pop
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#define LINKS_MAX 64
-
 struct kern {
-	struct bpf_object *object;
+	struct kern_object *object;
+	struct kern_set set;
+	const struct kern_pins *pins;
+	const uint8_t *lineage; /* the caller's */
+	enum kern_found found;
+	bool predecessor;
+	char replaced[512]; /* why what was found is not adopted */
 	struct ring_buffer *events;
-	struct bpf_link *links[LINKS_MAX];
-	unsigned link_count;
 	struct kern_self self; /* level full */
 	uint32_t level;
 	char cgroup[4096];
+	uint64_t cgroup_id;
 	unsigned events_left; /* of the kern_events_read() under way */
 	void (*each)(void *ctx,
 		     const struct cleat_event *e); /* of the kern_events_read() under way */
 	void *each_ctx;
 };
 
-/* The first line libbpf warned with: it names the program or map that did not load. */
-static __thread char said[512];
-
-static int listen_to_libbpf(enum libbpf_print_level level, const char *format, va_list args)
-{
-	if (level != LIBBPF_WARN || said[0])
-		return 0;
-	vsnprintf(said, sizeof(said), format, args);
-	said[strcspn(said, "\n")] = '\0';
-	return 0;
-}
-
-static bool file_says(const char *path, const char *word)
-{
-	owned_mem char *text = NULL;
-	size_t len;
-
-	return file_read(AT_FDCWD, path, 4096, FILE_ANY, &text, &len) == 0 && strstr(text, word);
-}
-
-static bool lsm_is_active(void)
-{
-	owned_mem char *text = NULL;
-	char *rest, *name;
-	size_t len;
-
-	if (file_read(AT_FDCWD, "/sys/kernel/security/lsm", 4096, FILE_ANY, &text, &len) < 0)
-		return false;
-	for (rest = text; (name = strsep(&rest, ",\n"));)
-		if (strcmp(name, "bpf") == 0)
-			return true;
-	return false;
-}
-
-/* Why it did not go, and what the administrator can do about it. */
-static int complain(char *error, size_t cap, int err, const char *what)
-{
-	const char *way = "";
-
-	if (access("/sys/kernel/btf/vmlinux", R_OK) < 0)
-		way = "; the kernel has no BTF (/sys/kernel/btf/vmlinux): use one built with CONFIG_DEBUG_INFO_BTF=y";
-	else if (err == -EPERM && geteuid() != 0)
-		way = "; run as root (CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_ADMIN)";
-	else if (err == -EPERM && file_says("/sys/kernel/security/lockdown", "[confidentiality]"))
-		way = "; the kernel is locked down: boot it with lockdown=integrity or without, or use level reduced";
-	else if (err == -EPERM)
-		way = "; the kernel refuses such programs (lockdown, or another security module): see its log";
-	snprintf(error, cap, "%s: %s%s%s%s", what, strerror(-err), way, said[0] ? "; libbpf: " : "",
-		 said);
-	return err;
-}
-
-static bool program_is_of(const struct bpf_program *program, uint32_t level)
-{
-	bool reduced = strncmp(bpf_program__name(program), "reduced_", 8) == 0;
-
-	return reduced == (level == CLEAT_LEVEL_REDUCED);
-}
-
-static struct bpf_object *object_open(const char *path)
-{
-	size_t size;
-	const void *bytes = cleat_bpf__elf_bytes(&size);
-
-	if (path)
-		return bpf_object__open_file(path, NULL);
-	return bpf_object__open_mem(bytes, size, NULL);
-}
-
-static int load(struct kern *k, const char *path, uint32_t level)
-{
-	struct bpf_program *program;
-	int err;
-
-	said[0] = '\0';
-	libbpf_set_print(listen_to_libbpf);
-	k->object = object_open(path);
-	if (!k->object)
-		return -errno;
-	bpf_object__for_each_program(program, k->object)
-		bpf_program__set_autoload(program, program_is_of(program, level));
-	err = bpf_object__load(k->object);
-	if (err < 0) {
-		bpf_object__close(k->object);
-		k->object = NULL;
-		return err;
-	}
-	k->level = level;
-	return 0;
-}
-
-static int load_full(struct kern *k, const char *path, char *error, size_t cap)
-{
-	int err;
-
-	if (!lsm_is_active()) {
-		snprintf(
-			error, cap,
-			"level full needs BPF LSM, and /sys/kernel/security/lsm does not name bpf: boot with lsm=...,bpf (and CONFIG_BPF_LSM=y), with securityfs mounted");
-		return -EOPNOTSUPP;
-	}
-	err = load(k, path, CLEAT_LEVEL_FULL);
-	return err < 0 ? complain(error, cap, err, "the programs of level full do not load") : 0;
-}
-
-static int load_level(struct kern *k, const struct kern_options *o, char *error, size_t cap)
-{
-	int err;
-
-	if (o->level != CLEAT_LEVEL_REDUCED) {
-		err = load_full(k, o->object, error, cap);
-		if (err == 0 || o->level == CLEAT_LEVEL_FULL)
-			return err;
-	}
-	err = load(k, o->object, CLEAT_LEVEL_REDUCED);
-	if (err < 0)
-		return complain(error, cap, err, "the programs of level reduced do not load");
-	return 0;
-}
-
 static int map_fd(const struct kern *k, const char *name)
 {
-	return bpf_object__find_map_fd_by_name(k->object, name);
+	return kern_set_map(&k->set, name);
+}
+
+static struct kern_wanted wanted(const struct kern *k)
+{
+	return (struct kern_wanted){ .pins = k->pins,
+				     .object = k->object,
+				     .lineage = k->lineage,
+				     .cgroup_id = k->cgroup_id };
+}
+
+/* What the object made, where the set has none. */
+static int take_loaded(struct kern *k)
+{
+	struct bpf_program *walk = kern_object_walk(k->object);
+	struct bpf_map *map;
+	int err = 0;
+
+	bpf_object__for_each_map(map, k->object->bpf)
+	{
+		int fd;
+
+		if (err < 0 || map_fd(k, bpf_map__name(map)) >= 0)
+			continue;
+		fd = fcntl(bpf_map__fd(map), F_DUPFD_CLOEXEC, 3);
+		err = fd < 0 ? -errno : kern_set_add_map(&k->set, bpf_map__name(map), fd);
+	}
+	if (err < 0 || !walk)
+		return err;
+	if (k->set.walk >= 0)
+		close(k->set.walk);
+	k->set.walk = fcntl(bpf_program__fd(walk), F_DUPFD_CLOEXEC, 3);
+	return k->set.walk < 0 ? -errno : 0;
+}
+
+static int open_level(struct kern *k, const char *path, uint32_t level, char *error, size_t cap)
+{
+	int err;
+
+	if (k->object)
+		kern_object_free(k->object);
+	k->object = NULL;
+	kern_set_close(&k->set);
+	k->found = KERN_FOUND_NOTHING;
+	err = kern_object_open(path, level, &k->object, error, cap);
+	if (err == 0 && k->pins) {
+		const struct kern_wanted w = wanted(k);
+
+		err = kern_adopt_look(&w, &k->set, &k->found, error, cap);
+		if (err == 0 && k->found == KERN_FOUND_UNFIT)
+			snprintf(k->replaced, sizeof(k->replaced), "%s", error);
+	}
+	if (err < 0)
+		return err;
+	k->level = level;
+	if (k->found == KERN_FOUND_WHOLE)
+		return 0;
+	err = kern_object_load(k->object, k->found == KERN_FOUND_CHANGE ? &k->set : NULL, error,
+			       cap);
+	if (err < 0)
+		return err;
+	err = take_loaded(k);
+	return err < 0 ? kern_complain(error, cap, err, "the loaded maps") : 0;
+}
+
+static int open_best(struct kern *k, const struct kern_options *o, char *error, size_t cap)
+{
+	int err;
+
+	if (k->pins) {
+		err = kern_adopt_survey(k->pins, &k->predecessor, error, cap);
+		if (err < 0)
+			return err;
+	}
+	if (o->level != CLEAT_LEVEL_REDUCED) {
+		err = open_level(k, o->object, CLEAT_LEVEL_FULL, error, cap);
+		if (err == 0 || err == -EEXIST || o->level == CLEAT_LEVEL_FULL)
+			return err;
+	}
+	return open_level(k, o->object, CLEAT_LEVEL_REDUCED, error, cap);
 }
 
 /* Whoever makes events faster than they are written must not keep the loop from its other sources. */
@@ -181,15 +138,24 @@ int kern_open(const struct kern_options *options, struct kern **ret, char *error
 	owned(kern_owned) struct kern *k = calloc(1, sizeof(*k));
 	int err;
 
-	if (!k || strlen(options->cgroup) >= sizeof(k->cgroup))
-		return complain(error, error_cap, k ? -ENAMETOOLONG : -ENOMEM, "kernel side");
+	if (!k)
+		return kern_complain(error, error_cap, -ENOMEM, "kernel side");
+	kern_set_init(&k->set);
+	if (strlen(options->cgroup) >= sizeof(k->cgroup))
+		return kern_complain(error, error_cap, -ENAMETOOLONG, "kernel side");
 	strcpy(k->cgroup, options->cgroup);
-	err = load_level(k, options, error, error_cap);
+	k->pins = options->pins;
+	k->lineage = options->lineage;
+	kern_hush();
+	err = cgroupfs_id(AT_FDCWD, k->cgroup, &k->cgroup_id);
+	if (err < 0)
+		return kern_complain(error, error_cap, err, k->cgroup);
+	err = open_best(k, options, error, error_cap);
 	if (err < 0)
 		return err;
 	k->events = ring_buffer__new(map_fd(k, "cleat_events"), each_event, k, NULL);
 	if (!k->events)
-		return complain(error, error_cap, -errno, "cannot map the events");
+		return kern_complain(error, error_cap, -errno, "cannot map the events");
 	kern_self_begin(&k->self, map_fd(k, "cleat_own"), map_fd(k, "cleat_keeper"));
 	*ret = take_ptr(k);
 	return 0;
@@ -200,115 +166,128 @@ int kern_keeper_set(struct kern *k, const char *path, uint64_t id)
 	return kern_self_keeper(&k->self, path, id);
 }
 
-int kern_pins_set(struct kern *k, const char *dir)
+static int say_links(const struct kern *k)
 {
-	return kern_self_pins(&k->self, dir);
+	int err = 0;
+
+	for (unsigned i = 0; i < k->set.link_count && err == 0; i++)
+		err = kern_self_say_link(&k->self, k->set.links[i].fd);
+	return err;
 }
 
-static bool is_cgroups(const struct bpf_program *program)
+/* Before the hooks, so that none of them is attached and anybody's: what there is by now, adopted or loaded. */
+static int guard_self(struct kern *k)
 {
-	switch (bpf_program__type(program)) {
-	case BPF_PROG_TYPE_CGROUP_SOCK:
-	case BPF_PROG_TYPE_CGROUP_SOCK_ADDR:
-	case BPF_PROG_TYPE_SOCK_OPS:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* Runs when it is read from (kern_sockets), so it is attached to nothing. */
-static bool is_walk(const struct bpf_program *program)
-{
-	return bpf_program__expected_attach_type(program) == BPF_TRACE_ITER;
-}
-
-static int attach_one(struct kern *k, struct bpf_program *program, int cgroup)
-{
-	struct bpf_link *link;
-
-	if (k->link_count == LINKS_MAX)
-		return -E2BIG;
-	link = is_cgroups(program) ? bpf_program__attach_cgroup(program, cgroup)
-				   : bpf_program__attach(program);
-	if (!link)
-		return -errno;
-	k->links[k->link_count++] = link;
-	return k->level == CLEAT_LEVEL_FULL
-		       ? kern_self_say(&k->self, CLEAT_OWN_LINK, bpf_link__fd(link))
-		       : 0;
-}
-
-static void detach(struct kern *k)
-{
-	while (k->link_count > 0)
-		bpf_link__destroy(k->links[--k->link_count]);
-}
-
-static int attach_all(struct kern *k, int cgroup, char *error, size_t cap)
-{
-	struct bpf_program *program;
-	char what[128];
-	int err;
-
-	bpf_object__for_each_program(program, k->object)
-	{
-		if (!bpf_program__autoload(program) || is_walk(program))
-			continue;
-		err = attach_one(k, program, cgroup);
-		if (err < 0) {
-			snprintf(what, sizeof(what), "%s (%s) does not attach",
-				 bpf_program__name(program), bpf_program__section_name(program));
-			return complain(error, cap, err, what);
-		}
-	}
-	return 0;
-}
-
-/* Before the hooks, so that none of them is attached and anybody's. */
-static int guard_self(const struct kern *k)
-{
-	int err;
+	int err = 0;
 
 	if (k->level != CLEAT_LEVEL_FULL)
 		return 0;
-	err = kern_self_say_object(&k->self, k->object);
+	for (unsigned i = 0; i < k->set.map_count && err == 0; i++)
+		err = kern_self_say(&k->self, CLEAT_OWN_MAP, k->set.maps[i].fd);
+	if (err == 0)
+		err = kern_self_say_object(&k->self, k->object->bpf);
+	if (err == 0 && k->set.walk >= 0)
+		err = kern_self_say(&k->self, CLEAT_OWN_PROGRAM, k->set.walk);
+	if (err == 0)
+		err = say_links(k);
+	if (err == 0 && k->pins)
+		err = kern_self_pins(&k->self, k->pins->path);
 	return err < 0 ? err : kern_self_on(&k->self);
 }
 
-/* From here on what is born is born under a complete kernel side. */
-static int arm(const struct kern *k)
+/* Behind the hooks: the links are there, and what was said by whoever ran before and not by us is nobody's any more. */
+static int guard_links(struct kern *k)
 {
-	const struct cleat_config config = { .epoch = 1,
-					     .level = k->level,
-					     .armed_ns = clock_boot_ns() };
-	uint32_t zero = 0;
+	int err = 0;
 
+	if (k->level == CLEAT_LEVEL_FULL)
+		err = say_links(k);
+	return err < 0 || k->level != CLEAT_LEVEL_FULL ? err : kern_self_done(&k->self);
+}
+
+/* Without pins: the links are ours alone, and end with us. */
+static int attach_all(struct kern *k, int cgroup, char *error, size_t cap)
+{
+	struct bpf_program *program = NULL;
+	char what[128];
+	int err = 0, fd;
+
+	while (err == 0 && (program = kern_object_next(k->object, program))) {
+		err = kern_object_attach(program, cgroup, &fd);
+		if (err == 0)
+			err = kern_set_add_link(&k->set, bpf_program__name(program), fd);
+		if (err < 0) {
+			snprintf(what, sizeof(what), "%s (%s) does not attach",
+				 bpf_program__name(program), bpf_program__section_name(program));
+			return kern_complain(error, cap, err, what);
+		}
+	}
+	return err;
+}
+
+static int hooks_in_place(struct kern *k, int cgroup, char *error, size_t cap)
+{
+	const struct kern_wanted w = wanted(k);
+
+	if (!k->pins)
+		return attach_all(k, cgroup, error, cap);
+	switch (k->found) {
+	case KERN_FOUND_WHOLE:
+		return 0;
+	case KERN_FOUND_CHANGE:
+		return kern_adopt_change(&w, cgroup, &k->set, error, cap);
+	default:
+		return kern_adopt_make(&w, cgroup, &k->set, error, cap);
+	}
+}
+
+int kern_epoch_next(struct kern *k)
+{
+	struct cleat_config config;
+	uint32_t zero = 0;
+	int err = kern_config(k, &config);
+
+	if (err < 0)
+		return err;
+	config.epoch++;
+	config.level = k->level;
+	config.armed_ns = clock_boot_ns();
 	return kern_map_put(map_fd(k, "cleat_config"), &zero, &config, BPF_ANY);
+}
+
+/* From here on what is born is born under a complete kernel side. One that was complete all the time stays as it is. */
+static int arm(struct kern *k)
+{
+	struct cleat_config config;
+	int err = kern_config(k, &config);
+
+	if (err < 0 || (config.epoch && config.level == k->level))
+		return err;
+	return kern_epoch_next(k);
 }
 
 int kern_attach(struct kern *k, char *error, size_t error_cap)
 {
 	owned_fd int cgroup = open(k->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct kern_wanted w = wanted(k);
 	int err;
 
-	said[0] = '\0';
+	kern_hush();
 	if (cgroup < 0)
-		return complain(error, error_cap, -errno, k->cgroup);
+		return kern_complain(error, error_cap, -errno, k->cgroup);
 	err = guard_self(k);
 	if (err < 0)
-		return complain(error, error_cap, err, "cannot say what is ours (cleat_own)");
-	err = attach_all(k, cgroup, error, error_cap);
-	if (err == 0) {
-		err = k->level == CLEAT_LEVEL_FULL ? kern_self_done(&k->self) : 0;
-		if (err == 0)
-			err = arm(k);
-		if (err < 0)
-			complain(error, error_cap, err, "cannot arm (cleat_config)");
-	}
+		return kern_complain(error, error_cap, err, "cannot say what is ours (cleat_own)");
+	err = hooks_in_place(k, cgroup, error, error_cap);
 	if (err < 0)
-		detach(k);
-	return err;
+		return err;
+	err = guard_links(k);
+	if (err < 0)
+		return kern_complain(error, error_cap, err, "cannot say what is ours (cleat_own)");
+	err = arm(k);
+	if (err < 0)
+		return kern_complain(error, error_cap, err, "cannot arm (cleat_config)");
+	return k->pins ? kern_adopt_tidy(&w, error, error_cap) : 0;
 }
 
 uint32_t kern_level(const struct kern *k)
@@ -316,14 +295,34 @@ uint32_t kern_level(const struct kern *k)
 	return k->level;
 }
 
+enum kern_origin kern_origin(const struct kern *k)
+{
+	static const enum kern_origin of[] = {
+		[KERN_FOUND_NOTHING] = KERN_FRESH,
+		[KERN_FOUND_WHOLE] = KERN_ADOPTED,
+		[KERN_FOUND_CHANGE] = KERN_CHANGED,
+		[KERN_FOUND_UNFIT] = KERN_REPLACED,
+	};
+
+	return k->pins ? of[k->found] : KERN_UNPINNED;
+}
+
+bool kern_predecessor(const struct kern *k)
+{
+	return k->predecessor;
+}
+
+const char *kern_replaced(const struct kern *k)
+{
+	return k->replaced;
+}
+
 void kern_close(struct kern *k)
 {
-	if (!k)
-		return;
-	detach(k);
+	kern_set_close(&k->set);
 	ring_buffer__free(k->events);
 	if (k->object)
-		bpf_object__close(k->object);
+		kern_object_free(k->object);
 	free(k);
 }
 
@@ -406,20 +405,18 @@ int kern_task(struct kern *k, int pidfd, struct cleat_task *ret)
 int kern_sockets(struct kern *k, int *ret_fd)
 {
 	union bpf_iter_link_info over = { .map.map_fd = (uint32_t)map_fd(k, "cleat_tags") };
-	LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &over, .link_info_len = sizeof(over));
-	struct bpf_program *walk = bpf_object__find_program_by_name(k->object, "cleat_sockets");
-	struct bpf_link *link;
+	LIBBPF_OPTS(bpf_link_create_opts, opts, .iter_info = &over, .iter_info_len = sizeof(over));
+	owned_fd int link = -1;
 	int fd;
 
-	if (!walk || !bpf_program__autoload(walk))
+	if (k->set.walk < 0)
 		return -EOPNOTSUPP;
-	link = bpf_program__attach_iter(walk, &opts);
-	if (!link)
+	link = bpf_link_create(k->set.walk, 0, BPF_TRACE_ITER, &opts);
+	if (link < 0)
 		return -errno;
-	fd = bpf_iter_create(bpf_link__fd(link)); /* holds what it needs */
-	bpf_link__destroy(link);
+	fd = bpf_iter_create(link); /* holds what it needs */
 	if (fd < 0)
-		return fd;
+		return -errno;
 	*ret_fd = fd;
 	return 0;
 }

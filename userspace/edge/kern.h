@@ -11,6 +11,7 @@
 #include "model/policy.h"
 
 struct kern;
+struct kern_pins;
 
 struct kern_options {
 	const char *object; /* path of cleat.bpf.o; NULL: the embedded skeleton */
@@ -18,18 +19,63 @@ struct kern_options {
 		cgroup; /* cgroup2 directory to attach to: the root of the unified mount, or a test's own */
 	uint32_t
 		level; /* CLEAT_LEVEL_FULL, CLEAT_LEVEL_REDUCED, or CLEAT_LEVEL_NONE: the best there is */
+	const struct kern_pins
+		*pins; /* NULL: what is loaded and attached ends with the struct kern */
+	const uint8_t
+		*lineage; /* KERN_LINEAGE bytes, whose labels; NULL: of no interest, for a look */
 };
 
-/* Loads and verifies; attaches nothing. @error gets a line with the way out. */
+/* ---- pins: the kernel side outlives the daemon ---- */
+#define KERN_PINS_DIR "/sys/fs/bpf/cleat"
+#define KERN_LINEAGE  16
+
+/* How the kernel side came about. */
+enum kern_origin {
+	KERN_UNPINNED = 0,
+	KERN_FRESH = 1,	   /* nothing was there */
+	KERN_ADOPTED = 2,  /* as it was */
+	KERN_CHANGED = 3,  /* adopted, its programs replaced */
+	KERN_REPLACED = 4, /* something was there that could not be adopted */
+};
+
+/* Opens the directory, and makes it where @lock; -EBUSY: another daemon has it. Without @lock, for a look: -ENOENT where
+ * there is none. It must be root's alone and on a bpffs. */
+int kern_pins_open(const char *path, bool lock, struct kern_pins **ret, char *error, size_t cap);
+void kern_pins_close(struct kern_pins *p);
+DEFINE_OWNER(kern_pins_owned, struct kern_pins, kern_pins_close)
+
+struct kern_disarmed {
+	unsigned sets, maps, programs, links, others;
+};
+/* Removes whatever is in the directory, and the directory: everything is detached. None there is success. */
+int kern_pins_disarm(const char *path, struct kern_disarmed *ret, char *error, size_t cap);
+
+/* ---- the kernel side ---- */
+
+/* Adopts what is pinned, or loads and verifies; attaches nothing. @error gets a line with the way out; -EEXIST: what is
+ * pinned is not ours. */
 int kern_open(const struct kern_options *options, struct kern **ret, char *error, size_t error_cap);
 /* Level full, before kern_attach(): root in the cgroup of this path (from the unified root) and id may touch what is ours,
  * nobody else. */
 int kern_keeper_set(struct kern *k, const char *path, uint64_t id);
-/* Level full, before kern_attach(): everything in this directory of a bpffs is ours. */
-int kern_pins_set(struct kern *k, const char *dir);
-/* Attaches every hook of the level, then arms: epoch becomes 1. All or nothing. */
+/* Attaches every hook of the level that is not attached yet, then arms: all or nothing. The epoch stays where every hook
+ * was there all the time, else it is the next. */
 int kern_attach(struct kern *k, char *error, size_t error_cap);
 uint32_t kern_level(const struct kern *k);
+enum kern_origin kern_origin(const struct kern *k);
+static inline const char *kern_origin_word(enum kern_origin o)
+{
+	static const char *const words[] = { "none", "fresh", "adopted", "changed", "replaced" };
+
+	return (unsigned)o <= KERN_REPLACED ? words[o] : "unknown";
+}
+/* Something was pinned, by whatever daemon. */
+bool kern_predecessor(const struct kern *k);
+/* Why what was pinned could not be adopted, with KERN_REPLACED. */
+const char *kern_replaced(const struct kern *k);
+/* The arming epoch becomes the next: what was born before is not full any more. */
+int kern_epoch_next(struct kern *k);
+/* Pinned, all goes on without us; else it ends. */
 void kern_close(struct kern *k);
 DEFINE_OWNER(kern_owned, struct kern, kern_close)
 

@@ -56,6 +56,17 @@ int kern_self_say(const struct kern_self *s, enum cleat_own kind, int fd)
 		   0);
 }
 
+int kern_self_say_link(const struct kern_self *s, int fd)
+{
+	struct bpf_link_info info = { 0 };
+	__u32 len = sizeof(info);
+	int err = bpf_obj_get_info_by_fd(fd, &info, &len);
+
+	if (err == 0)
+		err = say(s, CLEAT_OWN_LINK, info.id, 0);
+	return err < 0 ? err : say(s, CLEAT_OWN_PROGRAM, info.prog_id, 0);
+}
+
 int kern_self_say_object(const struct kern_self *s, struct bpf_object *object)
 {
 	struct bpf_program *program;

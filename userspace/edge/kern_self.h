@@ -21,6 +21,8 @@ struct bpf_object;
 void kern_self_begin(struct kern_self *s, int own, int self);
 /* The map, program or link behind @fd is ours. */
 int kern_self_say(const struct kern_self *s, enum cleat_own kind, int fd);
+/* The link behind @fd and the program it runs. */
+int kern_self_say_link(const struct kern_self *s, int fd);
 /* Every map and every loaded program of @object. */
 int kern_self_say_object(const struct kern_self *s, struct bpf_object *object);
 /* Root in the cgroup of this path and id may touch what is ours. -ENAMETOOLONG. */

@@ -65,6 +65,8 @@ struct cleat_admin_answer_status {
 	char config_dir[CLEAT_ADMIN_PATH];
 	char state_dir[CLEAT_ADMIN_PATH];
 	char reload_error[CLEAT_ADMIN_PATH]; /* of the last reload; empty: it succeeded */
+	uint32_t pins;			     /* enum kern_origin: how the kernel side came about */
+	uint32_t pins_zero;
 };
 
 #endif

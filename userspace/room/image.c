@@ -6,8 +6,10 @@
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "edge/keys.h"
+#include "edge/sig.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
@@ -100,4 +102,19 @@ int image_kept(int dirfd, int *ret_fd)
 	}
 	*ret_fd = take_fd(&fd);
 	return 0;
+}
+
+int image_lineage(int dirfd, bool kept, uint8_t *ret, size_t len)
+{
+	owned_mem char *bytes = NULL;
+	size_t got;
+	int err;
+
+	if (kept && file_read(dirfd, "lineage", len, FILE_ROOT_PRIVATE, &bytes, &got) == 0 &&
+	    got == len) {
+		memcpy(ret, bytes, len);
+		return 0;
+	}
+	err = sig_random(ret, len);
+	return err < 0 ? err : file_write(dirfd, "lineage", ret, len, 0600);
 }

@@ -21,4 +21,8 @@ int image_keep(int dirfd, const struct policy_image *p);
 /* The one kept in this boot, or *ret_fd = -1 where there is none. */
 int image_kept(int dirfd, int *ret_fd);
 
+/* Whose labels they are: a number of the run-time directory's own, made anew unless @kept, an image of this boot to go on
+ * from, was there. Pins of another lineage hold labels that mean something else. */
+int image_lineage(int dirfd, bool kept, uint8_t *ret, size_t len);
+
 #endif

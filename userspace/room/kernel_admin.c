@@ -67,6 +67,7 @@ static enum reason on_status(struct admin *a, struct conn *c, const union asked 
 	s->workloads = k->current.p->workloads.count;
 	s->keys = k->current.p->keys.count;
 	s->revoked = k->current.p->revoked.count;
+	s->pins = kern_origin(k->kern);
 	s->begun_ns = k->begun_ns;
 	s->now_ns = clock_boot_ns();
 	s->reloads = k->reloads;

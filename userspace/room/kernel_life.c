@@ -297,8 +297,9 @@ int kernel_room_run(struct kernel_room *k)
 		log_error("loop", "error=\"%s\"", strerror(-err));
 		return 1;
 	}
-	log_event("ready", "level=%s generation=%u workloads=%u", level_word(kern_level(k->kern)),
-		  k->current.p->generation, k->current.p->workloads.count);
+	log_event("ready", "level=%s generation=%u workloads=%u pins=%s",
+		  level_word(kern_level(k->kern)), k->current.p->generation,
+		  k->current.p->workloads.count, kern_origin_word(kern_origin(k->kern)));
 	kernel_notify_ready(k, "");
 	return loop_run(k->loop, NULL, NULL);
 }

@@ -22,7 +22,6 @@
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 #ifndef SO_PASSPIDFD
 #define SO_PASSPIDFD 76
@@ -98,6 +97,9 @@ int kernel_room_new(const struct kernel_options *o, struct kernel_room **ret)
 	err = place_open(o->runtime_dir, &k->dir, &k->private);
 	if (err < 0)
 		return place_failed(o->runtime_dir, err);
+	err = kernel_pins_lock(k);
+	if (err < 0)
+		return err;
 	err = place_audit(o->audit, &k->audit);
 	if (err < 0)
 		return failed("audit", err, o->audit);
@@ -135,6 +137,8 @@ void kernel_room_free(struct kernel_room *k)
 		admin_free(k->admin);
 	if (k->kern)
 		kern_close(k->kern);
+	if (k->pins)
+		kern_pins_close(k->pins);
 	if (k->loop)
 		loop_free(k->loop);
 	if (k->newest.p && k->newest.p != k->current.p)
@@ -182,6 +186,9 @@ int kernel_room_read(struct kernel_room *k)
 			strerror(-err));
 		return err;
 	}
+	err = image_lineage(k->private, k->successor, k->lineage, sizeof(k->lineage));
+	if (err < 0)
+		return failed("policy", err, "lineage");
 	struct reader_options o = { k->o.config_dir, k->o.state_dir, k->o.format };
 	owned_fd int image = -1;
 
@@ -198,9 +205,12 @@ int kernel_room_read(struct kernel_room *k)
 
 /* ---- host key and the kernel side ---- */
 
-static int load_kernel_side(const struct kernel_options *o, struct kern **ret)
+static int load_kernel_side(const struct kernel_options *o, const struct kern_pins *pins,
+			    const uint8_t *lineage, struct kern **ret)
 {
-	struct kern_options ko = { .cgroup = o->cgroup, .level = o->level };
+	struct kern_options ko = {
+		.cgroup = o->cgroup, .level = o->level, .pins = pins, .lineage = lineage
+	};
 	char mount[4096], error[1024] = "";
 	int err;
 
@@ -264,13 +274,18 @@ int kernel_room_load(struct kernel_room *k)
 	int err = load_host(&k->o, &k->host_key, &k->host);
 
 	if (err == 0)
-		err = load_kernel_side(&k->o, &k->kern);
-	return err == 0 && kern_level(k->kern) == CLEAT_LEVEL_FULL ? keep(k) : err;
+		err = load_kernel_side(&k->o, k->pins, k->lineage, &k->kern);
+	if (err == 0)
+		kernel_pins_tell(k);
+	if (err == 0 && kern_level(k->kern) == CLEAT_LEVEL_FULL)
+		err = keep(k);
+	return err;
 }
 
 int kernel_room_check(const struct kernel_options *o)
 {
 	struct reader_options ro = { o->config_dir, o->state_dir, o->format };
+	owned(kern_pins_owned) struct kern_pins *pins = NULL;
 	owned(kern_owned) struct kern *kern = NULL;
 	owned_fd int image = -1, key = -1;
 	struct host_facts host;
@@ -289,7 +304,9 @@ int kernel_room_check(const struct kernel_options *o)
 	if (err < 0)
 		return err;
 	log_event("host-key", "result=ok");
-	err = load_kernel_side(o, &kern);
+	err = kernel_pins_look(o, &pins);
+	if (err == 0)
+		err = load_kernel_side(o, pins, NULL, &kern);
 	if (err < 0)
 		return err;
 	log_event("kernel", "result=ok level=%s", level_word(kern_level(kern)));
@@ -357,6 +374,8 @@ static int room_open(struct kernel_room *k, int which)
 	for (int i = 0; i < 6; i++)
 		if (maps[i] >= 0)
 			close(maps[i]);
+	if (err == -ETIMEDOUT)
+		log_error("room", "room=%s error=\"that of the cleatd before does not end\"", name);
 	return err < 0 ? failed("room", err, name) : 0;
 }
 
@@ -392,23 +411,12 @@ int kernel_room_spawn(struct kernel_room *k)
 	return err;
 }
 
-/* The memory of accepted connections died with the daemon before us. No connection that is established after our arming
- * may be near enough in time to one that it accepted for the establishment check to take them for the same. */
-static void wait_out_predecessor(const struct kernel_room *k)
-{
-	uint64_t until = k->begun_ns + k->current.p->est_tolerance_ms * 1000000ull;
-	struct timespec at = { (time_t)(until / 1000000000), (long)(until % 1000000000) };
-
-	while (k->successor && clock_boot_ns() < until)
-		clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &at, NULL);
-}
-
 int kernel_room_arm(struct kernel_room *k)
 {
 	char error[1024] = "";
 	int err;
 
-	wait_out_predecessor(k);
+	kernel_pins_wait(k);
 	err = kern_attach(k->kern, error, sizeof(error));
 
 	if (err == 0)

@@ -17,6 +17,7 @@ struct kernel_options {
 	const char *runtime_dir;
 	const char *audit;
 	const char *cgroup; /* NULL: the root of the unified hierarchy */
+	const char *pins;   /* below a bpffs: the kernel side's, which outlive the daemon */
 	uint32_t level;	    /* CLEAT_LEVEL_NONE: the best there is */
 	enum log_format format;
 };
@@ -36,11 +37,14 @@ int kernel_room_arm(struct kernel_room *k);
 /* Serves until told to stop: exit code. */
 int kernel_room_run(struct kernel_room *k);
 
-/* Ends the rooms, removes the sockets, detaches. */
+/* Ends the rooms, removes the sockets; the kernel side stays, pinned. */
 void kernel_room_free(struct kernel_room *k);
 DEFINE_OWNER(kernel_room_owned, struct kernel_room, kernel_room_free)
 
 /* cleatd check: compiles the policy, reads the key, loads and verifies the kernel side; starts nothing. 0, or -errno. */
 int kernel_room_check(const struct kernel_options *o);
+
+/* cleatd disarm: detaches and removes whatever is pinned there, ours or not. 0, or -errno. */
+int kernel_room_disarm(const struct kernel_options *o);
 
 #endif

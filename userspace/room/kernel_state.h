@@ -29,9 +29,11 @@ struct kernel_room {
 	int listeners[PUBLIC_ROOMS];
 	int counters[PUBLIC_ROOMS];
 	struct host_facts host;
+	struct kern_pins *pins; /* their lock is the kernel side's */
 	struct kern *kern;
-	uint64_t begun_ns; /* boot clock */
-	bool successor;	   /* another daemon of this boot ran before us */
+	uint8_t lineage[KERN_LINEAGE]; /* of the labels that this run-time directory gives */
+	uint64_t begun_ns;	       /* boot clock */
+	bool successor;		       /* another daemon of this boot ran before us */
 	struct room_child rooms[PUBLIC_ROOMS];
 
 	struct held_image current; /* in force everywhere */
@@ -66,6 +68,14 @@ int kernel_image_adopt(struct kernel_room *k, int image, char *error, size_t err
 
 /* The host's keys as their files are now, to the sign room: none, or both. @error gets a line. */
 int kernel_keys_send(struct kernel_room *k, char *error, size_t error_cap);
+
+/* The pins (kernel_pins.c). Takes their lock: -EBUSY, another daemon has it. */
+int kernel_pins_lock(struct kernel_room *k);
+/* For a look: *ret NULL where there are none. */
+int kernel_pins_look(const struct kernel_options *o, struct kern_pins **ret);
+void kernel_pins_tell(const struct kernel_room *k);
+/* Returns when nothing that was accepted before can be taken for what is established from now on. */
+void kernel_pins_wait(const struct kernel_room *k);
 
 /* Begins a reload, or remembers that one is wanted. Negative: a room does not take the image. */
 int kernel_room_reload(struct kernel_room *k);

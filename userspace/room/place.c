@@ -3,6 +3,7 @@
 #include "room/place.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/twin.h"
 #include "model/reason.h"
@@ -14,6 +15,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
+
+#define ROOM_END_NS 5000000000ull /* a killed one is gone in milliseconds */
 
 /* Opens a directory that is ours alone to write. @deny: permission bits that must not be there. */
 static int dir_open(int at, const char *path, mode_t deny, int *ret_fd)
@@ -87,12 +91,32 @@ void place_unbind(int dirfd, const char *name)
 	unlinkat(dirfd, name, 0);
 }
 
+/* The room holds the same open file, mapped, and with it the lock, until it is dead: also one whose daemon was killed,
+ * and which would write the same windows and counters as we. */
+static int lock_wait(int fd)
+{
+	const struct timespec step = { .tv_nsec = 10000000 };
+	const uint64_t until = clock_mono_ns() + ROOM_END_NS;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		if (clock_mono_ns() > until)
+			return -ETIMEDOUT;
+		nanosleep(&step, NULL);
+	}
+	return 0;
+}
+
 int place_counters(int privatefd, const char *name, int *ret_fd)
 {
-	int flags = O_RDWR | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC;
+	int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
 	owned_fd int fd = openat(privatefd, name, flags, 0600);
+	int err = fd < 0 ? -errno : lock_wait(fd);
 
-	if (fd < 0 || ftruncate(fd, sizeof(struct reason_counters)) < 0)
+	if (err < 0)
+		return err;
+	if (ftruncate(fd, 0) < 0 || ftruncate(fd, sizeof(struct reason_counters)) < 0)
 		return -errno;
 	*ret_fd = take_fd(&fd);
 	return 0;
