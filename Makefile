@@ -29,7 +29,7 @@ COMMA   := ,
 SANFLAGS := $(if $(SAN),-fsanitize=address$(COMMA)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 HARDEN  := $(if $(SAN),,-D_FORTIFY_SOURCE=2) -fstack-protector-strong -fPIE
 ALL_CFLAGS := -std=gnu17 -D_GNU_SOURCE $(WARN) $(CFLAGS) $(HARDEN) $(SANFLAGS) -MMD -MP \
-	-Iuserspace -I$(B)/gen -DCLEAT_VERSION='"$(VERSION)"' $(if $(TWIN),-DTWIN_CUT_$(subst -,_,$(TWIN))=1)
+	-Iuserspace -I$(B)/gen -DCLEAT_VERSION='"$(VERSION)"' $(if $(ABI),-DCLEAT_ABI_VERSION=$(ABI)) $(if $(TWIN),-DTWIN_CUT_$(subst -,_,$(TWIN))=1)
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now $(SANFLAGS) $(LDFLAGS)
 
 PKGS    := libbpf jansson yaml-0.1 libcrypto libseccomp
@@ -96,7 +96,7 @@ deps: ## install what is missing (Debian packages, the rooms' users) and fetch t
 BPF_SRC := $(wildcard bpf/*.bpf.c)
 BPF_OBJ := $(patsubst bpf/%.bpf.c,$(B)/bpf/%.bpf.o,$(BPF_SRC))
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -D__TARGET_ARCH_x86 \
-	-I/usr/include/$(shell uname -m)-linux-gnu -Iuserspace -MMD -MP $(if $(TWIN),-DTWIN_CUT_$(subst -,_,$(TWIN))=1)
+	-I/usr/include/$(shell uname -m)-linux-gnu -Iuserspace -MMD -MP $(if $(ABI),-DCLEAT_ABI_VERSION=$(ABI)) $(BPF_MORE) $(if $(TWIN),-DTWIN_CUT_$(subst -,_,$(TWIN))=1)
 
 $(B)/bpf/%.bpf.o: bpf/%.bpf.c
 	$(call say,BPF,$@)
@@ -248,6 +248,18 @@ check-attack-twins: $(addprefix $(B)/unit/,bundle verify policy policy_yaml plac
 		tests/attack/native/twins $(B) $(CODE_BELOW_ROOM) userspace/room/place.c userspace/room/memory.c \
 		userspace/room/channel.c userspace/room/jail.c userspace/room/jail_calls.c userspace/edge/seccomp.c $(LIBSRC)
 
+# ---- pins: restarts, upgrades and what may lie there instead, natively at level reduced -----------------------------
+# Two other builds: one with another object of the same layout, one with another layout.
+PIN_TWINS := pins_layout pins_lineage pins_foreign seq
+.PHONY: other-builds check-pins
+other-builds: programs
+	$(Q)$(MAKE) --no-print-directory B=$(TOP)/other/object BPF_MORE=-DTWIN_CUT_forged_packet=1 $(TOP)/other/object/cleatd
+	$(Q)$(MAKE) --no-print-directory B=$(TOP)/other/layout ABI=2 $(TOP)/other/layout/cleatd
+
+check-pins: other-builds $(ACTORS) ## restart, upgrade, kill -9 and planted pins, natively at level reduced, with their twins
+	$(Q)for t in $(PIN_TWINS); do $(MAKE) --no-print-directory TWIN=$$t $(TOP)/twin/$$t/cleatd || exit 1; done
+	$(Q)SUITE=pins tests/e2e/own_bpffs tests/attack/native/run
+
 # ---- fuzzing: libFuzzer over each parser, the corpus in the tree, ASan and UBSan on ------------------------------
 FUZZ_SRC := $(wildcard tests/fuzz/*.c)
 FUZZ_BIN := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(FUZZ_SRC))
@@ -364,7 +376,8 @@ install: installables ## below PREFIX (/usr/local), staged below DESTDIR; bindir
 	$(call say,INSTALL,$(words $(INSTALLED)) files below $(DESTDIR)$(prefix))
 	@[ -n "$(DESTDIR)" ] || echo "  next: ldconfig; systemd-sysusers; systemd-tmpfiles --create; systemctl daemon-reload; see README.md"
 
-uninstall: ## what install put there; /etc/cleat, /var/lib/cleat and /var/log/cleat stay
+uninstall: ## what install put there, and the kernel side; /etc/cleat, /var/lib/cleat and /var/log/cleat stay
+	$(Q)[ -n '$(DESTDIR)' ] || [ ! -e /sys/fs/bpf/cleat ] || '$(sbindir)/cleatd' disarm
 	$(Q)rm -f $(foreach i,$(INSTALLED),'$(DESTDIR)$(lastword $(subst |, ,$i))')
 	$(Q)rmdir --ignore-fail-on-non-empty '$(DESTDIR)$(docdir)/examples' '$(DESTDIR)$(docdir)' 2>/dev/null || :
 	$(call say,REMOVED,$(words $(INSTALLED)) files below $(DESTDIR)$(prefix))
@@ -397,7 +410,7 @@ $(TOP)/e2e/%: tests/e2e/clients/%.c $(TOP)/libcleat.a
 
 bench: programs ## ratios against a baseline of the same run, natively at level reduced; build/bench.json
 	$(Q)$(MAKE) --no-print-directory $(B)/bench/bench
-	$(Q)BUILD=$(B) tests/bench/run
+	$(Q)BUILD=$(B) tests/e2e/own_bpffs tests/bench/run
 
 bench-guest: programs ## what a request costs a room at level full, in instructions, in a guest that counts them
 	$(Q)$(MAKE) --no-print-directory $(B)/bench/bench

@@ -12,7 +12,10 @@
 #include <linux/bpf.h>
 #include <linux/types.h>
 
+/* What the bytes of the maps mean: another meaning is another number, and what was pinned under the old one is not read. */
+#ifndef CLEAT_ABI_VERSION /* the tests build others */
 #define CLEAT_ABI_VERSION 1
+#endif
 
 #define CLEAT_PATH_MAX	   256 /* bytes of a cgroup path or unit name with its NUL */
 #define CLEAT_ANCESTORS	   16  /* cgroup levels looked at, upwards; deeper tasks are unlabelled */

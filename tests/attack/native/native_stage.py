@@ -50,9 +50,9 @@ class Native(stage.Host):
         for c in ("good", "svc"):
             os.makedirs(CGROUPS + "/" + c, exist_ok=True)
 
-    def start(self, build=None, args=""):
+    def start(self, build=None, args="", arguments=None):
         self.log = open(DIR + "/log", "wb")
-        self.p = subprocess.Popen([(build or stage.BUILD) + "/cleatd", "run", "--level", "reduced", "--cgroup", CGROUPS,
+        self.p = subprocess.Popen(arguments or [(build or stage.BUILD) + "/cleatd", "run", "--level", "reduced", "--cgroup", CGROUPS,
                                    "--config-dir", DIR + "/etc", "--state-dir", DIR + "/var", "--runtime-dir",
                                    DIR + "/run", "--audit", DIR + "/audit.jsonl"], stdin=subprocess.DEVNULL,
                                   stdout=self.log, stderr=self.log)
