@@ -307,7 +307,7 @@ check-counts: programs $(ACTORS) ## attacks counted in thousands, natively at le
 
 KERNEL  ?=
 TEST    ?=
-vmtest: programs $(ACTORS) ## the VM tests; KERNEL=6.1 and TEST=name narrow them
+vmtest: programs other-builds $(ACTORS) ## the VM tests; KERNEL=6.1 and TEST=name narrow them
 	$(Q)vmtest/suites $(if $(KERNEL),--kernel $(KERNEL)) $(TEST)
 
 vmtest-shell: programs $(ACTORS) ## a shell inside guest a, b beside it

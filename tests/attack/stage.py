@@ -263,9 +263,10 @@ class Host:
             extra_rules=extra_rules))
 
     def enrol(self):
-        """A host that never was one before: makes the host key; answers the bundle entry."""
-        return self.sh("rm -rf %s %s && %s/cleatctl host init --dir %s --name %s --trust-domain %s --scope /" % (
-            STATE, RUN, BUILD_MAIN, STATE, self.name, TD))
+        """A host that never was one before: makes the host key; answers the bundle entry. What another build left pinned
+        is not adopted by the one to come."""
+        return self.sh("%s/cleatd disarm >&2 && rm -rf %s %s && %s/cleatctl host init --dir %s --name %s --trust-domain %s --scope /" % (
+            BUILD_MAIN, STATE, RUN, BUILD_MAIN, STATE, self.name, TD))
 
     def trust(self, entries):
         for i, entry in enumerate(entries):
@@ -312,6 +313,20 @@ class Host:
         if self.daemon_up:
             self.run("kill -TERM %d" % self.pid)         # it may be gone already
             until(lambda: not self.ask("alive", self.pid), "cleatd to end on host " + self.name)
+        self.daemon_up = False
+
+    def disarm(self):
+        """The kernel side of a stopped daemon goes: the next one begins with a fresh one."""
+        self.sh(BUILD_MAIN + "/cleatd disarm")
+
+    def pins(self):
+        """How the running daemon came by its kernel side: fresh, adopted, changed, replaced."""
+        return re.search(r" pins=(\w+)", self.read("/run/cleatd.log")).group(1)
+
+    def kill(self):
+        """kill -9 of the daemon; its rooms end with it."""
+        self.sh("kill -KILL %d" % self.pid)
+        until(lambda: not self.ask("alive", self.pid), "cleatd to be dead on host " + self.name)
         self.daemon_up = False
 
     def reload(self):
@@ -391,7 +406,7 @@ class Stage:
         self.start({n: build for n in self.hosts})
 
     def restart(self, **config):
-        """Fresh daemons with another configuration (or the standard one)."""
+        """New daemons with another configuration (or the standard one), on the kernel side of the ones before."""
         def again(h):
             h.stop()
             h.config(**config)

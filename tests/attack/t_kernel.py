@@ -38,9 +38,11 @@ def older(s):
     t = s.sign(good, "old")
     good.must("socket early 4")
     s.b.stop()
+    s.b.disarm()                                # what a start finds on a machine that never ran it
     s.b.start()
     s.refused(lambda: s.verify(svc, one, t), "untagged", s.b, public="not-yours")
     s.a.stop()
+    s.a.disarm()
     s.a.start()
     s.refused(lambda: good("sign old " + s.audience()), "untagged", s.a, room="sign", public="not-yours")
     fresh, new = s.actor(s.a), s.service()

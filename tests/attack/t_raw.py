@@ -102,10 +102,31 @@ def syn_cookie(s):
         s.b.sh("sysctl -qw net.ipv4.tcp_syncookies=1")
 
 
-def repeat_by_cookie(s, thief, how, reason="other-socket", **victim):
+@test(42, 29, name="syn_cookie_over_a_restart", twin="cb_memory")
+def syn_cookie_restart(s):
+    """What was accepted is remembered by the daemon after the one that accepted it, kill -9 in between."""
+    s.b.sh("sysctl -qw net.ipv4.tcp_syncookies=2")
+    thief = Thief(s, 42106)
+
+    def restart():
+        s.b.kill()
+        s.b.start()
+        if s.b.pins() != "adopted":
+            raise Wrong("pins " + s.b.pins())
+    try:
+        thief.control()
+        repeat_by_cookie(s, thief, "syn", between=restart)
+        thief.control()
+    finally:
+        s.b.sh("sysctl -qw net.ipv4.tcp_syncookies=1")
+
+
+def repeat_by_cookie(s, thief, how, reason="other-socket", between=None, **victim):
     for _ in range(5):                          # the minute may turn in between
         t = thief.victim(**victim)
         thief.vanish()
+        if between:
+            between()
         try:
             if how == "syn":
                 if thief.raw.must("syn " + thief.where())["server_isn"] != thief.isn[1]:

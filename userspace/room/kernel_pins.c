@@ -3,7 +3,6 @@
 #include "room/kernel_state.h"
 
 #include "base/clock.h"
-#include "base/twin.h"
 #include <errno.h>
 #include <time.h>
 
@@ -50,7 +49,7 @@ void kernel_pins_wait(const struct kernel_room *k)
 
 	if (kern_origin(k->kern) == KERN_ADOPTED || kern_origin(k->kern) == KERN_CHANGED)
 		return;
-	if (!kept(pins_wait) || !(k->successor || kern_predecessor(k->kern)))
+	if (!k->successor && !kern_predecessor(k->kern))
 		return;
 	while (clock_boot_ns() < until)
 		clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &at, NULL);
