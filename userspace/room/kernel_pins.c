@@ -3,8 +3,29 @@
 #include "room/kernel_state.h"
 
 #include "base/clock.h"
+#include "base/file.h"
+#include "edge/cgroupfs.h"
+#include "room/place.h"
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
 #include <time.h>
+
+/* The rooms are born there. Where it is stays for cleatd disarm to read. */
+int kernel_keep(struct kernel_room *k)
+{
+	char mount[PATH_MAX], error[1024] = "";
+	int err = cgroupfs_find(mount, sizeof(mount));
+
+	if (err == 0)
+		err = keeper_settle(mount, &k->keeper, error, sizeof(error));
+	if (err == 0)
+		err = place_keeper(k->private, k->keeper.path);
+	if (err < 0)
+		log_error("cgroup", "error=\"%s\"", error[0] ? error : strerror(-err));
+	return err;
+}
 
 /* One kernel side a host: whoever else uses these pins keeps us out, from whatever run-time directory it runs. */
 int kernel_pins_lock(struct kernel_room *k)
@@ -23,6 +44,11 @@ int kernel_pins_look(const struct kernel_options *o, struct kern_pins **ret)
 	char error[1024] = "";
 	int err = kern_pins_open(o->pins, false, ret, error, sizeof(error));
 
+	if (err == -EACCES ||
+	    (err == -EPERM && geteuid() == 0)) { /* at level full they are the daemon's alone */
+		log_event("pins", "path=\"%s\" looked-at=0 why=\"%s\"", o->pins, error);
+		return 0;
+	}
 	if (err < 0 && err != -ENOENT) {
 		log_error("pins", "error=\"%s\"", error);
 		return err;
@@ -55,12 +81,34 @@ void kernel_pins_wait(const struct kernel_room *k)
 		clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &at, NULL);
 }
 
+/* Only from the last daemon's cgroup may its pins be touched (bpf/self.bpf.c); root may go there. */
+static void keeper_join(const char *runtime_dir)
+{
+	char path[PATH_MAX], mount[PATH_MAX];
+	owned_mem char *cgroup = NULL;
+	size_t len;
+	int err;
+
+	snprintf(path, sizeof(path), "%s/private/" PLACE_KEEPER, runtime_dir);
+	err = file_read(AT_FDCWD, path, sizeof(((struct keeper *)0)->path), FILE_ROOT_PRIVATE,
+			&cgroup, &len);
+	if (err == 0)
+		err = cgroupfs_find(mount, sizeof(mount));
+	if (err == 0)
+		err = keeper_enter(mount, cgroup);
+	if (err < 0 && err != -ENOENT)
+		log_error("cgroup", "path=\"%s\" error=\"%s\"", cgroup ? cgroup : path,
+			  strerror(-err));
+}
+
 int kernel_room_disarm(const struct kernel_options *o)
 {
 	struct kern_disarmed gone;
 	char error[1024] = "";
-	int err = kern_pins_disarm(o->pins, &gone, error, sizeof(error));
+	int err;
 
+	keeper_join(o->runtime_dir);
+	err = kern_pins_disarm(o->pins, &gone, error, sizeof(error));
 	if (err < 0)
 		log_error("disarm", "error=\"%s\"", error);
 	else if (!gone.sets && !gone.others)

@@ -97,7 +97,9 @@ int kernel_room_new(const struct kernel_options *o, struct kernel_room **ret)
 	err = place_open(o->runtime_dir, &k->dir, &k->private);
 	if (err < 0)
 		return place_failed(o->runtime_dir, err);
-	err = kernel_pins_lock(k);
+	err = o->level == CLEAT_LEVEL_REDUCED ? 0 : kernel_keep(k);
+	if (err == 0)
+		err = kernel_pins_lock(k);
 	if (err < 0)
 		return err;
 	err = place_audit(o->audit, &k->audit);
@@ -251,24 +253,6 @@ static int load_host(const struct kernel_options *o, int *ret_key, struct host_f
 	return err < 0 ? failed("host-key", err, o->state_dir) : 0;
 }
 
-/* Level full: into a cgroup of our own, in which alone what is ours may be touched. The rooms are born there. */
-static int keep(struct kernel_room *k)
-{
-	char mount[4096], error[1024] = "";
-	struct keeper keeper;
-	int err = cgroupfs_find(mount, sizeof(mount));
-
-	if (err == 0)
-		err = keeper_settle(mount, &keeper, error, sizeof(error));
-	if (err == 0)
-		err = kern_keeper_set(k->kern, keeper.path, keeper.id);
-	if (err == 0)
-		err = place_keeper(k->private, keeper.path);
-	if (err < 0)
-		log_error("cgroup", "error=\"%s\"", error[0] ? error : strerror(-err));
-	return err;
-}
-
 int kernel_room_load(struct kernel_room *k)
 {
 	int err = load_host(&k->o, &k->host_key, &k->host);
@@ -278,7 +262,7 @@ int kernel_room_load(struct kernel_room *k)
 	if (err == 0)
 		kernel_pins_tell(k);
 	if (err == 0 && kern_level(k->kern) == CLEAT_LEVEL_FULL)
-		err = keep(k);
+		err = kern_keeper_set(k->kern, k->keeper.path, k->keeper.id);
 	return err;
 }
 

@@ -4,6 +4,7 @@
 #define CLEAT_ROOM_KERNEL_STATE_H
 
 #include "edge/audit.h"
+#include "edge/keeper.h"
 #include "edge/kern.h"
 #include "room/channel.h"
 #include "room/kernel_admin.h"
@@ -33,6 +34,7 @@ struct kernel_room {
 	struct kern *kern;
 	uint8_t lineage[KERN_LINEAGE]; /* of the labels that this run-time directory gives */
 	uint64_t begun_ns;	       /* boot clock */
+	struct keeper keeper;	       /* unless reduced was asked for */
 	bool successor;		       /* another daemon of this boot ran before us */
 	struct room_child rooms[PUBLIC_ROOMS];
 
@@ -69,6 +71,8 @@ int kernel_image_adopt(struct kernel_room *k, int image, char *error, size_t err
 /* The host's keys as their files are now, to the sign room: none, or both. @error gets a line. */
 int kernel_keys_send(struct kernel_room *k, char *error, size_t error_cap);
 
+/* Into a cgroup of our own, in which alone at level full what is ours may be touched: before the pins are. */
+int kernel_keep(struct kernel_room *k);
 /* The pins (kernel_pins.c). Takes their lock: -EBUSY, another daemon has it. */
 int kernel_pins_lock(struct kernel_room *k);
 /* For a look: *ret NULL where there are none. */
