@@ -338,9 +338,9 @@ static void sweep(void)
 	char exe[8];
 	DIR *d = opendir("/proc");
 
-	// a daemon left running, and its pins, are refused to everybody outside its cgroup
-	if (!access("/sys/fs/cgroup/cleatd/cgroup.procs", W_OK))
-		put("/sys/fs/cgroup/cleatd/cgroup.procs", "0");
+	// a daemon left running, and its pins, are refused to everybody outside its cgroup; made anew it is that again
+	mkdir("/sys/fs/cgroup/cleatd", 0755);
+	put("/sys/fs/cgroup/cleatd/cgroup.procs", "0");
 	for (struct dirent *e; d && (e = readdir(d));) {
 		int pid = atoi(e->d_name);
 

@@ -6,7 +6,7 @@ import json
 
 from stage import SRC, Accepted, Wrong, test
 
-OTHER = "/sys/fs/bpf/other"
+PINS, OTHER = "/sys/fs/bpf/cleat", "/sys/fs/bpf/other"
 NAMES = {"map": "cleat_tags", "program": "cleat_birth"}
 
 
@@ -80,3 +80,47 @@ def rooms(s):
     if s.b.rooms() != pids:
         raise Wrong("rooms %s are now %s" % (pids, s.b.rooms()))
     control()
+
+
+def no_pins(host, pin, who=""):
+    """The pins are refused to root in another cgroup; @who: a command that makes somebody else of it."""
+    out = host.sh("echo 0 >/sys/fs/cgroup/nobody/cgroup.procs; %s /usr/bin/python3 %s/tests/attack/thief.py - pins %s %s" % (
+        who, SRC, PINS, pin))
+    tried = json.loads(out)
+    if who:                                     # what it mounts is in a mount namespace of its own
+        tried = {name: word for name, word in tried.items() if name in ("list", "get", "move", "rmdir", "chmod", "make")}
+    bound = tried.pop("bind", None)             # elsewhere it may be bound, and is refused there as well
+    if "ok" in tried.values() or bound not in (None, "ok", "EPERM", "EACCES"):
+        raise Accepted(str(tried))
+    if set(tried.values()) - {"EPERM", "EACCES"}:
+        raise Wrong(str(tried))
+
+
+@test(94, name="pins_with_and_without_a_daemon", twin="self_pins")
+def pins(s):
+    """The pins are refused to root elsewhere and to nobody as root of a user namespace, while the daemon runs and when it
+    was killed; then disarm, run by root anywhere, is the way out, and another tool's pins are as they were."""
+    good, svc = s.actor(s.a), s.service()
+    control = lambda: s.accepted(good, svc)  # noqa: E731
+    control()
+    boxed = "setpriv --reuid 65534 --regid 65534 --clear-groups unshare --user --map-root-user --mount"
+    pin = s.b.sh("ls -d %s/v*/map_cleat_tags" % PINS).strip()
+    s.b.audit()
+    no_pins(s.b, pin)
+    refusals(s.b, "pins")
+    no_pins(s.b, pin, boxed)
+    control()
+    s.b.sh("mkdir -p {0}; bpftool map create {0}/map type array key 4 value 4 entries 1 name other".format(OTHER))
+    try:
+        s.b.sh("kill -KILL %d" % s.b.pid)
+        s.b.stop()
+        no_pins(s.b, pin)
+        s.b.sh("echo 0 >/sys/fs/cgroup/nobody/cgroup.procs; %s/cleatd disarm" % s.b.build)
+        left = s.b.sh("ls -d %s 2>/dev/null; bpftool prog show; bpftool map show pinned %s/map" % (PINS, OTHER))
+        if PINS in left or "cleat_" in left or "name other" not in left:
+            raise Wrong("disarm left: %s" % left)
+    finally:
+        s.b.sh("rm -rf " + OTHER)
+        s.b.start()
+    fresh, new = s.actor(s.a), s.service()
+    s.accepted(fresh, new)

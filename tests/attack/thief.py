@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Root of the host, but not in the daemon's cgroup, tries to get at what is the daemon's: thief.py CGROUP WORK [ARGUMENT...]
-prints one JSON object. WORK: objects (maps, programs, links by id, and what it could then write), rooms PID..., pins
-DIRECTORY, other DIRECTORY (what another tool does with its own objects, all of which must go).
+prints one JSON object. CGROUP -: where it is. WORK: objects (maps, programs, links by id, and what it could then write), rooms PID..., pins
+DIRECTORY PIN, other DIRECTORY (what another tool does with its own objects, all of which must go).
 """
 import ctypes
 import errno
@@ -129,8 +129,8 @@ def rooms(pids):
     return found
 
 
-def pins(directory):
-    path = text(directory)
+def pins(directory, pin):
+    path, at = text(directory), text(pin)        # held: their addresses go to the kernel
     found = {}
 
     def attempt(name, f):
@@ -143,7 +143,7 @@ def pins(directory):
         found[name] = word(n if isinstance(n, int) else 0)
 
     attempt("list", lambda: os.listdir(directory) and 0)
-    attempt("get", lambda: bpf(OBJ_GET, ("Q", ctypes.addressof(text(directory + "/cleat_tags"))), ("I", 0))[0])
+    attempt("get", lambda: bpf(OBJ_GET, ("Q", ctypes.addressof(at)), ("I", 0))[0])
     if "ok" in found.values():
         return found
     attempt("move", lambda: os.rename(directory, directory + "-moved"))
@@ -183,9 +183,10 @@ def other(directory):
 
 
 def main():
-    with open("/sys/fs/cgroup%s/cgroup.procs" % sys.argv[1], "w") as f:
-        f.write("0")
-    work = {"objects": objects, "rooms": lambda: rooms(sys.argv[3:]), "pins": lambda: pins(sys.argv[3]),
+    if sys.argv[1] != "-":
+        with open("/sys/fs/cgroup%s/cgroup.procs" % sys.argv[1], "w") as f:
+            f.write("0")
+    work = {"objects": objects, "rooms": lambda: rooms(sys.argv[3:]), "pins": lambda: pins(*sys.argv[3:5]),
             "other": lambda: other(sys.argv[3])}
     print(json.dumps(work[sys.argv[2]]()))
 

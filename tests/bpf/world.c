@@ -178,6 +178,7 @@ static void maps_open(void)
 	    kern_map_fd(world.k, KERN_CONFIG, false, &world.config) < 0 ||
 	    kern_map_fd(world.k, KERN_CGROUPS, false, &world.cgroups) < 0 ||
 	    kern_map_fd(world.k, KERN_SEQ, true, &world.seq) < 0 ||
+	    kern_map_fd(world.k, KERN_SEQ, false, &world.seq_read) < 0 ||
 	    kern_map_fd(world.k, KERN_WINDOW, true, &world.window) < 0)
 		die("map descriptors");
 }
@@ -201,7 +202,7 @@ static int keep(char *error, size_t cap)
 	if (err == 0)
 		err = kern_keeper_set(world.k, path + strlen(world.mount), id);
 	if (err == 0)
-		err = kern_pins_set(world.k, world.pins);
+		err = kern_pins_guard(world.k, world.pins);
 	if (err < 0)
 		snprintf(error, cap, "keeper: %s", strerror(-err));
 	return err;

@@ -15,7 +15,7 @@ enum { LABEL_GOOD = 7, LABEL_GOOD_1001 = 8, LABEL_EVIL = 9, LABEL_UNIT = 10, LAB
 struct world {
 	struct kern *k;
 	uint32_t level;
-	int tags, callers, config, seq, window, cgroups;
+	int tags, callers, config, seq, seq_read, window, cgroups;
 	char mount[256];
 	char base
 		[300]; /* the test's own cgroup, a slice; below it good, evil, debug, keeper, x-cleat.service */

@@ -164,3 +164,24 @@ Test(place, attack_123_modes)
 	}
 	umask(022);
 }
+
+/* The name of the daemon's own cgroup, for who comes without a daemon: root's alone, and a path, or it is not believed. */
+Test(place, keeper_is_read_back_and_only_from_root)
+{
+	char cgroup[64], path[96];
+	int dir = -1, private = -1;
+
+	cr_assert_eq(place_open(run, &dir, &private), 0);
+	cr_expect_eq(place_keeper_read(run, cgroup, sizeof(cgroup)), -ENOENT);
+	cr_assert_eq(place_keeper(private, "/system.slice/cleatd.service"), 0);
+	cr_assert_eq(place_keeper_read(run, cgroup, sizeof(cgroup)), 0);
+	cr_expect_str_eq(cgroup, "/system.slice/cleatd.service");
+	cr_expect_lt(place_keeper_read(run, cgroup, 8), 0, "longer than there is room for");
+	snprintf(path, sizeof(path), "%s/private/" PLACE_KEEPER, run);
+	cr_assert_eq(chmod(path, 0644), 0);
+	cr_expect_eq(place_keeper_read(run, cgroup, sizeof(cgroup)), -EPERM);
+	cr_assert_eq(place_keeper(private, "no path"), 0);
+	cr_expect_eq(place_keeper_read(run, cgroup, sizeof(cgroup)), -EBADMSG);
+	close(private);
+	close(dir);
+}

@@ -54,20 +54,38 @@ static int is_alone(const char *mount, const char *path, bool *ret)
 	return ferror(f) ? -EIO : 0;
 }
 
+static int move_to(const char *mount, const char *path)
+{
+	char procs[4096];
+	owned_fd int fd = -1;
+	int err = file_of(procs, sizeof(procs), mount, path, "/cgroup.procs");
+
+	if (err < 0)
+		return err;
+	fd = open(procs, O_WRONLY | O_CLOEXEC);
+	return fd < 0 || write(fd, "0", 1) != 1 ? -errno : 0;
+}
+
 int keeper_enter(const char *mount, const char *path)
 {
 	char at[4096];
-	owned_fd int fd = -1;
 	int err = file_of(at, sizeof(at), mount, path, "");
 
 	if (err == 0 && mkdir(at, 0755) < 0 && errno != EEXIST)
 		err = -errno;
+	return err < 0 ? err : move_to(mount, path);
+}
+
+int keeper_leave(const char *mount, const char *path)
+{
+	char at[4096];
+	int err = move_to(mount, "");
+
 	if (err == 0)
-		err = file_of(at, sizeof(at), mount, path, "/cgroup.procs");
-	if (err < 0)
-		return err;
-	fd = open(at, O_WRONLY | O_CLOEXEC);
-	return fd < 0 || write(fd, "0", 1) != 1 ? -errno : 0;
+		err = file_of(at, sizeof(at), mount, path, "");
+	if (err == 0 && rmdir(at) < 0 && errno != EBUSY)
+		err = -errno;
+	return err;
 }
 
 static int settle(const char *mount, struct keeper *k)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #define KEEPER_CGROUP "/cleatd" /* of a daemon that was started in none of its own */
+#define KEEPER_UNIT   "/system.slice/cleatd.service"
 
 struct keeper {
 	uint64_t id;
@@ -23,5 +24,7 @@ int keeper_settle(const char *mount, struct keeper *ret, char *error, size_t err
 
 /* Moves this process into the cgroup of @path below @mount, which is made where it is not there any more. */
 int keeper_enter(const char *mount, const char *path);
+/* Moves this process into the root cgroup; the one that it leaves is removed if nobody is in it. */
+int keeper_leave(const char *mount, const char *path);
 
 #endif

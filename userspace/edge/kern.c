@@ -163,46 +163,14 @@ int kern_open(const struct kern_options *options, struct kern **ret, char *error
 
 int kern_keeper_set(struct kern *k, const char *path, uint64_t id)
 {
-	return kern_self_keeper(&k->self, path, id);
+	int err = kern_self_keeper(&k->self, path, id);
+
+	return err == 0 && k->pins ? kern_self_pins(&k->self, k->pins->path) : err;
 }
 
-static int say_links(const struct kern *k)
+int kern_pins_guard(struct kern *k, const char *dir)
 {
-	int err = 0;
-
-	for (unsigned i = 0; i < k->set.link_count && err == 0; i++)
-		err = kern_self_say_link(&k->self, k->set.links[i].fd);
-	return err;
-}
-
-/* Before the hooks, so that none of them is attached and anybody's: what there is by now, adopted or loaded. */
-static int guard_self(struct kern *k)
-{
-	int err = 0;
-
-	if (k->level != CLEAT_LEVEL_FULL)
-		return 0;
-	for (unsigned i = 0; i < k->set.map_count && err == 0; i++)
-		err = kern_self_say(&k->self, CLEAT_OWN_MAP, k->set.maps[i].fd);
-	if (err == 0)
-		err = kern_self_say_object(&k->self, k->object->bpf);
-	if (err == 0 && k->set.walk >= 0)
-		err = kern_self_say(&k->self, CLEAT_OWN_PROGRAM, k->set.walk);
-	if (err == 0)
-		err = say_links(k);
-	if (err == 0 && k->pins)
-		err = kern_self_pins(&k->self, k->pins->path);
-	return err < 0 ? err : kern_self_on(&k->self);
-}
-
-/* Behind the hooks: the links are there, and what was said by whoever ran before and not by us is nobody's any more. */
-static int guard_links(struct kern *k)
-{
-	int err = 0;
-
-	if (k->level == CLEAT_LEVEL_FULL)
-		err = say_links(k);
-	return err < 0 || k->level != CLEAT_LEVEL_FULL ? err : kern_self_done(&k->self);
+	return kern_self_pins(&k->self, dir);
 }
 
 /* Without pins: the links are ours alone, and end with us. */
@@ -275,13 +243,14 @@ int kern_attach(struct kern *k, char *error, size_t error_cap)
 	kern_hush();
 	if (cgroup < 0)
 		return kern_complain(error, error_cap, -errno, k->cgroup);
-	err = guard_self(k);
+	err = k->level == CLEAT_LEVEL_FULL ? kern_self_before(&k->self, k->object, &k->set) : 0;
 	if (err < 0)
 		return kern_complain(error, error_cap, err, "cannot say what is ours (cleat_own)");
 	err = hooks_in_place(k, cgroup, error, error_cap);
 	if (err < 0)
 		return err;
-	err = guard_links(k);
+	if (k->level == CLEAT_LEVEL_FULL)
+		err = kern_self_after(&k->self, k->pins, k->object, &k->set);
 	if (err < 0)
 		return kern_complain(error, error_cap, err, "cannot say what is ours (cleat_own)");
 	err = arm(k);

@@ -52,12 +52,17 @@ int kern_pins_disarm(const char *path, struct kern_disarmed *ret, char *error, s
 
 /* ---- the kernel side ---- */
 
+/* BPF LSM is active; whether its programs load shows when they are loaded. */
+bool kern_full_possible(void);
+
 /* Adopts what is pinned, or loads and verifies; attaches nothing. @error gets a line with the way out; -EEXIST: what is
  * pinned is not ours. */
 int kern_open(const struct kern_options *options, struct kern **ret, char *error, size_t error_cap);
 /* Level full, before kern_attach(): root in the cgroup of this path (from the unified root) and id may touch what is ours,
  * nobody else. */
 int kern_keeper_set(struct kern *k, const char *path, uint64_t id);
+/* Where there is no struct kern_pins: everything in this directory of a bpffs is ours. */
+int kern_pins_guard(struct kern *k, const char *dir);
 /* Attaches every hook of the level that is not attached yet, then arms: all or nothing. The epoch stays where every hook
  * was there all the time, else it is the next. */
 int kern_attach(struct kern *k, char *error, size_t error_cap);

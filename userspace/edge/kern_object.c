@@ -5,6 +5,8 @@
  */
 #include "edge/kern_object.h"
 
+#include "edge/kern.h"
+
 #include "../bpf/abi.h"
 #include "base/file.h"
 #include "edge/sig.h"
@@ -47,7 +49,7 @@ static bool file_says(const char *path, const char *word)
 	return file_read(AT_FDCWD, path, 4096, FILE_ANY, &text, &len) == 0 && strstr(text, word);
 }
 
-static bool lsm_is_active(void)
+bool kern_full_possible(void)
 {
 	owned_mem char *text = NULL;
 	char *rest, *name;
@@ -162,7 +164,7 @@ int kern_object_open(const char *path, uint32_t level, struct kern_object **ret,
 
 	kern_hush();
 	libbpf_set_print(listen_to_libbpf);
-	if (level == CLEAT_LEVEL_FULL && !lsm_is_active()) {
+	if (level == CLEAT_LEVEL_FULL && !kern_full_possible()) {
 		snprintf(
 			error, cap,
 			"level full needs BPF LSM, and /sys/kernel/security/lsm does not name bpf: boot with lsm=...,bpf (and CONFIG_BPF_LSM=y), with securityfs mounted");

@@ -5,6 +5,8 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "edge/kern_map.h"
+#include "edge/kern_object.h"
+#include "edge/kern_pin.h"
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -27,36 +29,38 @@ static int say(const struct kern_self *s, enum cleat_own kind, __u64 id, __u32 d
 	return kern_map_put(s->own, &key, &s->since, BPF_ANY);
 }
 
-int kern_self_say(const struct kern_self *s, enum cleat_own kind, int fd)
+static int say_object(const struct kern_self *s, enum cleat_own kind, int fd)
 {
-	/* the id is the first or second field of each */
-	union {
-		struct bpf_map_info map;
-		struct bpf_prog_info program;
-		struct bpf_link_info link;
-	} info = { 0 };
-	__u32 len = sizeof(info);
-	int err;
+	struct bpf_prog_info program = { 0 };
+	struct bpf_map_info map = { 0 };
+	bool is_map = kind == CLEAT_OWN_MAP;
+	__u32 len = is_map ? sizeof(map) : sizeof(program);
+	int err = bpf_obj_get_info_by_fd(fd, is_map ? (void *)&map : &program, &len);
 
-	if (kind == CLEAT_OWN_MAP)
-		len = sizeof(info.map);
-	else if (kind == CLEAT_OWN_PROGRAM)
-		len = sizeof(info.program);
-	else if (kind == CLEAT_OWN_LINK)
-		len = sizeof(info.link);
-	else
-		return -EINVAL;
-	err = bpf_obj_get_info_by_fd(fd, &info, &len);
-	if (err < 0)
-		return err;
-	return say(s, kind,
-		   kind == CLEAT_OWN_MAP       ? info.map.id
-		   : kind == CLEAT_OWN_PROGRAM ? info.program.id
-					       : info.link.id,
-		   0);
+	return err < 0 ? err : say(s, kind, is_map ? map.id : program.id, 0);
 }
 
-int kern_self_say_link(const struct kern_self *s, int fd)
+static int say_loaded(const struct kern_self *s, struct bpf_object *object)
+{
+	struct bpf_program *program;
+	struct bpf_map *map;
+	int err = 0;
+
+	bpf_object__for_each_map(map, object)
+	{
+		if (err == 0 && bpf_map__fd(map) >= 0)
+			err = say_object(s, CLEAT_OWN_MAP, bpf_map__fd(map));
+	}
+	bpf_object__for_each_program(program, object)
+	{
+		if (err == 0 && bpf_program__fd(program) >= 0)
+			err = say_object(s, CLEAT_OWN_PROGRAM, bpf_program__fd(program));
+	}
+	return err;
+}
+
+/* A link and its program, whose descriptor nobody holds. */
+static int say_link(const struct kern_self *s, int fd)
 {
 	struct bpf_link_info info = { 0 };
 	__u32 len = sizeof(info);
@@ -67,22 +71,14 @@ int kern_self_say_link(const struct kern_self *s, int fd)
 	return err < 0 ? err : say(s, CLEAT_OWN_PROGRAM, info.prog_id, 0);
 }
 
-int kern_self_say_object(const struct kern_self *s, struct bpf_object *object)
+static int say_set(const struct kern_self *s, const struct kern_set *set)
 {
-	struct bpf_program *program;
-	struct bpf_map *map;
-	int err = 0;
+	int err = set->walk >= 0 ? say_object(s, CLEAT_OWN_PROGRAM, set->walk) : 0;
 
-	bpf_object__for_each_map(map, object)
-	{
-		if (err == 0 && bpf_map__fd(map) >= 0)
-			err = kern_self_say(s, CLEAT_OWN_MAP, bpf_map__fd(map));
-	}
-	bpf_object__for_each_program(program, object)
-	{
-		if (err == 0 && bpf_program__fd(program) >= 0)
-			err = kern_self_say(s, CLEAT_OWN_PROGRAM, bpf_program__fd(program));
-	}
+	for (unsigned i = 0; i < set->map_count && err == 0; i++)
+		err = say_object(s, CLEAT_OWN_MAP, set->maps[i].fd);
+	for (unsigned i = 0; i < set->link_count && err == 0; i++)
+		err = say_link(s, set->links[i].fd);
 	return err;
 }
 
@@ -170,7 +166,7 @@ int kern_self_pins(struct kern_self *s, const char *dir)
 	return 0;
 }
 
-int kern_self_on(const struct kern_self *s)
+static int switch_on(const struct kern_self *s)
 {
 	struct cleat_keeper is = s->is;
 	__u32 zero = 0;
@@ -181,7 +177,7 @@ int kern_self_on(const struct kern_self *s)
 	return kern_map_put(s->self, &zero, &is, BPF_ANY);
 }
 
-int kern_self_done(const struct kern_self *s)
+static int forget_others(const struct kern_self *s)
 {
 	struct cleat_own_key key, next;
 	int err = kern_map_next(s->own, NULL, &key);
@@ -197,4 +193,38 @@ int kern_self_done(const struct kern_self *s)
 		key = next;
 	}
 	return err == -ENOENT ? 0 : err;
+}
+
+static int say_manifest(const struct kern_self *s, const struct kern_pins *pins,
+			const struct kern_object *object)
+{
+	char name[KERN_PIN_NAME];
+	owned_fd int dir = -1, fd = -1;
+	int err;
+
+	kern_pin_set_name(CLEAT_ABI_VERSION, object->level, object->layout, name);
+	err = kern_pin_set_open(pins, name, &dir);
+	if (err == 0)
+		err = kern_pin_get(dir, "manifest", &fd);
+	return err < 0 ? err : say_object(s, CLEAT_OWN_MAP, fd);
+}
+
+int kern_self_before(const struct kern_self *s, const struct kern_object *object,
+		     const struct kern_set *set)
+{
+	int err = say_loaded(s, object->bpf);
+
+	if (err == 0)
+		err = say_set(s, set);
+	return err < 0 ? err : switch_on(s);
+}
+
+int kern_self_after(const struct kern_self *s, const struct kern_pins *pins,
+		    const struct kern_object *object, const struct kern_set *set)
+{
+	int err = say_set(s, set);
+
+	if (err == 0 && pins)
+		err = say_manifest(s, pins, object);
+	return err < 0 ? err : forget_others(s);
 }

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is ours, as the kernel side is told it (bpf/self.bpf.c), at level full. For edge/kern*.c alone. The order: every
- * object but the links is said, then kern_self_on(), then the hooks are attached and each link is said as it comes
- * to be, then kern_self_done().
+ * What is ours, as the kernel side is told it (bpf/self.bpf.c), at level full. For edge/kern*.c alone.
  */
 #ifndef CLEAT_EDGE_KERN_SELF_H
 #define CLEAT_EDGE_KERN_SELF_H
@@ -15,24 +13,24 @@ struct kern_self {
 	struct cleat_keeper is; /* what cleat_keeper is to say */
 };
 
-struct bpf_object;
+struct kern_object;
+struct kern_pins;
+struct kern_set;
 
-/* Begins an arming. */
 void kern_self_begin(struct kern_self *s, int own, int self);
-/* The map, program or link behind @fd is ours. */
-int kern_self_say(const struct kern_self *s, enum cleat_own kind, int fd);
-/* The link behind @fd and the program it runs. */
-int kern_self_say_link(const struct kern_self *s, int fd);
-/* Every map and every loaded program of @object. */
-int kern_self_say_object(const struct kern_self *s, struct bpf_object *object);
 /* Root in the cgroup of this path and id may touch what is ours. -ENAMETOOLONG. */
 int kern_self_keeper(struct kern_self *s, const char *path, __u64 id);
 /* @dir, on a bpffs, everything below it, and the mounts and directories by which it is reached from here and from
  * init's mount namespace. */
 int kern_self_pins(struct kern_self *s, const char *dir);
-/* From here on all of it is refused to others, as far as the hooks are attached. */
-int kern_self_on(const struct kern_self *s);
-/* What this arming did not say is ours no longer. */
-int kern_self_done(const struct kern_self *s);
+
+/* Before the hooks are attached, so that none of them is attached and anybody's: from here on what is loaded and what was
+ * adopted is refused to others. -EINVAL without a keeper. */
+int kern_self_before(const struct kern_self *s, const struct kern_object *object,
+		     const struct kern_set *set);
+/* When they are attached: the links too, and what was said before kern_self_begin() is ours no longer. @pins: NULL, or
+ * where the set lies with its manifest. */
+int kern_self_after(const struct kern_self *s, const struct kern_pins *pins,
+		    const struct kern_object *object, const struct kern_set *set);
 
 #endif

@@ -3,29 +3,8 @@
 #include "room/kernel_state.h"
 
 #include "base/clock.h"
-#include "base/file.h"
-#include "edge/cgroupfs.h"
-#include "room/place.h"
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <string.h>
 #include <time.h>
-
-/* The rooms are born there. Where it is stays for cleatd disarm to read. */
-int kernel_keep(struct kernel_room *k)
-{
-	char mount[PATH_MAX], error[1024] = "";
-	int err = cgroupfs_find(mount, sizeof(mount));
-
-	if (err == 0)
-		err = keeper_settle(mount, &k->keeper, error, sizeof(error));
-	if (err == 0)
-		err = place_keeper(k->private, k->keeper.path);
-	if (err < 0)
-		log_error("cgroup", "error=\"%s\"", error[0] ? error : strerror(-err));
-	return err;
-}
 
 /* One kernel side a host: whoever else uses these pins keeps us out, from whatever run-time directory it runs. */
 int kernel_pins_lock(struct kernel_room *k)
@@ -33,7 +12,12 @@ int kernel_pins_lock(struct kernel_room *k)
 	char error[1024] = "";
 	int err = kern_pins_open(k->o.pins, true, &k->pins, error, sizeof(error));
 
-	if (err < 0)
+	if (err == -EACCES)
+		log_error(
+			"pins",
+			"error=\"%s: they are refused to all but a daemon in the cgroup of the one before (%s is ours); end that one, then cleatd disarm\"",
+			error, k->keeper.path);
+	else if (err < 0)
 		log_error("pins", "error=\"%s\"", error);
 	return err;
 }
@@ -81,34 +65,16 @@ void kernel_pins_wait(const struct kernel_room *k)
 		clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &at, NULL);
 }
 
-/* Only from the last daemon's cgroup may its pins be touched (bpf/self.bpf.c); root may go there. */
-static void keeper_join(const char *runtime_dir)
-{
-	char path[PATH_MAX], mount[PATH_MAX];
-	owned_mem char *cgroup = NULL;
-	size_t len;
-	int err;
-
-	snprintf(path, sizeof(path), "%s/private/" PLACE_KEEPER, runtime_dir);
-	err = file_read(AT_FDCWD, path, sizeof(((struct keeper *)0)->path), FILE_ROOT_PRIVATE,
-			&cgroup, &len);
-	if (err == 0)
-		err = cgroupfs_find(mount, sizeof(mount));
-	if (err == 0)
-		err = keeper_enter(mount, cgroup);
-	if (err < 0 && err != -ENOENT)
-		log_error("cgroup", "path=\"%s\" error=\"%s\"", cgroup ? cgroup : path,
-			  strerror(-err));
-}
-
 int kernel_room_disarm(const struct kernel_options *o)
 {
 	struct kern_disarmed gone;
+	struct keeper keeper;
 	char error[1024] = "";
 	int err;
 
-	keeper_join(o->runtime_dir);
+	kernel_keeper_reach(o, &keeper);
 	err = kern_pins_disarm(o->pins, &gone, error, sizeof(error));
+	kernel_keeper_leave(&keeper);
 	if (err < 0)
 		log_error("disarm", "error=\"%s\"", error);
 	else if (!gone.sets && !gone.others)

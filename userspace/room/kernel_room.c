@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "edge/cgroupfs.h"
-#include "edge/keeper.h"
 #include "edge/keys.h"
 #include "edge/policy_yaml.h"
 #include "room/image.h"
@@ -97,7 +96,7 @@ int kernel_room_new(const struct kernel_options *o, struct kernel_room **ret)
 	err = place_open(o->runtime_dir, &k->dir, &k->private);
 	if (err < 0)
 		return place_failed(o->runtime_dir, err);
-	err = o->level == CLEAT_LEVEL_REDUCED ? 0 : kernel_keep(k);
+	err = kernel_keeper_settle(k); /* pins of level full are refused elsewhere */
 	if (err == 0)
 		err = kernel_pins_lock(k);
 	if (err < 0)
@@ -260,9 +259,9 @@ int kernel_room_load(struct kernel_room *k)
 	if (err == 0)
 		err = load_kernel_side(&k->o, k->pins, k->lineage, &k->kern);
 	if (err == 0)
+		err = kernel_keeper_set(k);
+	if (err == 0)
 		kernel_pins_tell(k);
-	if (err == 0 && kern_level(k->kern) == CLEAT_LEVEL_FULL)
-		err = kern_keeper_set(k->kern, k->keeper.path, k->keeper.id);
 	return err;
 }
 
@@ -273,6 +272,7 @@ int kernel_room_check(const struct kernel_options *o)
 	owned(kern_owned) struct kern *kern = NULL;
 	owned_fd int image = -1, key = -1;
 	struct host_facts host;
+	struct keeper keeper;
 	char error[512];
 	int err = users_check();
 
@@ -288,9 +288,11 @@ int kernel_room_check(const struct kernel_options *o)
 	if (err < 0)
 		return err;
 	log_event("host-key", "result=ok");
+	kernel_keeper_reach(o, &keeper);
 	err = kernel_pins_look(o, &pins);
 	if (err == 0)
 		err = load_kernel_side(o, pins, NULL, &kern);
+	kernel_keeper_leave(&keeper);
 	if (err < 0)
 		return err;
 	log_event("kernel", "result=ok level=%s", level_word(kern_level(kern)));

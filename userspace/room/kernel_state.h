@@ -71,8 +71,15 @@ int kernel_image_adopt(struct kernel_room *k, int image, char *error, size_t err
 /* The host's keys as their files are now, to the sign room: none, or both. @error gets a line. */
 int kernel_keys_send(struct kernel_room *k, char *error, size_t error_cap);
 
-/* Into a cgroup of our own, in which alone at level full what is ours may be touched: before the pins are. */
-int kernel_keep(struct kernel_room *k);
+/* Into a cgroup of our own, where level full is possible: in it alone what is ours may be touched, the pins first of all. The
+ * rooms are born there. */
+int kernel_keeper_settle(struct kernel_room *k);
+/* It is the kernel side's keeper, level full, and known to who comes after us. */
+int kernel_keeper_set(struct kernel_room *k);
+/* For who is no daemon: where the pins are refused, into the cgroup whose root they are not refused to; and out of it.
+ * The path is "" where there is nothing to leave. */
+void kernel_keeper_reach(const struct kernel_options *o, struct keeper *ret);
+void kernel_keeper_leave(const struct keeper *k);
 /* The pins (kernel_pins.c). Takes their lock: -EBUSY, another daemon has it. */
 int kernel_pins_lock(struct kernel_room *k);
 /* For a look: *ret NULL where there are none. */

@@ -127,6 +127,22 @@ int place_keeper(int privatefd, const char *cgroup)
 	return file_write(privatefd, PLACE_KEEPER, cgroup, strlen(cgroup), 0600);
 }
 
+int place_keeper_read(const char *runtime_dir, char *ret, size_t cap)
+{
+	owned_mem char *path = NULL, *text = NULL;
+	size_t len;
+	int err;
+
+	if (asprintf(&path, "%s/private/" PLACE_KEEPER, runtime_dir) < 0)
+		return -ENOMEM;
+	err = file_read(AT_FDCWD, path, cap - 1, FILE_ROOT_PRIVATE, &text, &len);
+	if (err == 0 && text[0] != '/')
+		err = -EBADMSG;
+	if (err == 0)
+		memcpy(ret, text, len + 1);
+	return err;
+}
+
 int place_audit(const char *path, int *ret_fd)
 {
 	const char *slash = strrchr(path, '/');

@@ -24,6 +24,7 @@ void place_unbind(int dirfd, const char *name);
 int place_counters(int privatefd, const char *name, int *ret_fd);
 /* Keeps in PLACE_KEEPER which cgroup (edge/keeper.h) may touch what is ours: cleatd disarm reads it, with no daemon. */
 int place_keeper(int privatefd, const char *cgroup);
+int place_keeper_read(const char *runtime_dir, char *ret, size_t cap);
 /* The audit file, made 0600 (its directory 0750) and opened for appending. */
 int place_audit(const char *path, int *ret_fd);
 
