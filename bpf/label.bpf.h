@@ -38,8 +38,7 @@ static __always_inline struct cgroup *cgroup_of(struct task_struct *task)
 
 static __always_inline bool rule_fits(const struct cleat_rule *r, const struct ids *ids)
 {
-	if (kept(rule_uid) && (r->flags & CLEAT_RULE_UID) &&
-	    (ids->split_uid || r->uid != ids->uid))
+	if (kept(rule_uid) && (r->flags & CLEAT_RULE_UID) && (ids->split_uid || r->uid != ids->uid))
 		return false;
 	if ((r->flags & CLEAT_RULE_GID) && (ids->split_gid || r->gid != ids->gid))
 		return false;
