@@ -9,6 +9,7 @@
 
 #include "../bpf/abi.h"
 #include "base/file.h"
+#include "edge/kern_layout.h"
 #include "edge/sig.h"
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wcast-qual"
@@ -94,43 +95,6 @@ static bool is_walk(const struct bpf_program *program)
 	return bpf_program__expected_attach_type(program) == BPF_TRACE_ITER;
 }
 
-/* What two layouts with the same number agree in. */
-struct layout_head {
-	uint32_t abi;
-	uint32_t level;
-};
-
-static int layout_of(struct kern_object *o)
-{
-	struct {
-		struct layout_head head;
-		struct kern_map_shape maps[KERN_SET_MAX];
-	} all;
-	struct bpf_map *map;
-	uint8_t hash[32];
-	unsigned n = 0;
-	int err;
-
-	memset(&all, 0, sizeof(all));
-	all.head = (struct layout_head){ CLEAT_ABI_VERSION, o->level };
-	bpf_object__for_each_map(map, o->bpf)
-	{
-		struct kern_map_shape *m = &all.maps[n++];
-
-		if (n == KERN_SET_MAX)
-			return -E2BIG;
-		snprintf(m->name, sizeof(m->name), "%s", bpf_map__name(map));
-		m->type = bpf_map__type(map);
-		m->key_size = bpf_map__key_size(map);
-		m->value_size = bpf_map__value_size(map);
-		m->max_entries = bpf_map__max_entries(map);
-		m->flags = bpf_map__map_flags(map);
-	}
-	err = sig_sha256(&all, sizeof(all), hash);
-	memcpy(&o->layout, hash, sizeof(o->layout));
-	return err;
-}
-
 static int bytes_open(struct kern_object *o, const void *bytes, size_t size)
 {
 	int err = sig_sha256(bytes, size, o->hash);
@@ -175,7 +139,7 @@ int kern_object_open(const char *path, uint32_t level, struct kern_object **ret,
 	o->level = level;
 	err = object_open(o, path);
 	if (err == 0)
-		err = layout_of(o);
+		err = kern_layout_of(o->bpf, level, &o->layout);
 	if (err < 0)
 		return kern_complain(error, cap, err, "the BPF object cannot be read");
 	*ret = take_ptr(o);

@@ -13,16 +13,6 @@
 #define KERN_SET_MAX  64 /* of each kind */
 #define KERN_NAME_MAX 32
 
-/* A map from outside, as far as two may differ. */
-struct kern_map_shape {
-	char name[16]; /* as the kernel cuts it */
-	uint32_t type;
-	uint32_t key_size;
-	uint32_t value_size;
-	uint32_t max_entries;
-	uint32_t flags;
-};
-
 struct kern_named {
 	char name[KERN_NAME_MAX];
 	int fd;
