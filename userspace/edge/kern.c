@@ -88,8 +88,12 @@ static int open_level(struct kern *k, const char *path, uint32_t level, char *er
 		const struct kern_wanted w = wanted(k);
 
 		err = kern_adopt_look(&w, &k->set, &k->found, error, cap);
-		if (err == 0 && k->found == KERN_FOUND_UNFIT)
-			snprintf(k->replaced, sizeof(k->replaced), "%s", error);
+		if (err == 0)
+			snprintf(
+				k->replaced, sizeof(k->replaced), "%s",
+				k->found == KERN_FOUND_UNFIT
+					? error
+					: "what is there has another layout or level, or was never finished");
 	}
 	if (err < 0)
 		return err;
@@ -273,6 +277,8 @@ enum kern_origin kern_origin(const struct kern *k)
 		[KERN_FOUND_UNFIT] = KERN_REPLACED,
 	};
 
+	if (k->pins && k->found == KERN_FOUND_NOTHING && k->predecessor)
+		return KERN_REPLACED;
 	return k->pins ? of[k->found] : KERN_UNPINNED;
 }
 

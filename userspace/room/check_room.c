@@ -295,6 +295,7 @@ int check_room_main(void)
 		log_error("open", "error=\"%s\"", strerror(-err));
 		return 1;
 	}
+	memory_sweep(room.memory); /* what the daemon before accepted counts on the shares */
 	room.front.room = &room;
 	room.front.door.entries = entries;
 	room.front.door.count = sizeof(entries) / sizeof(entries[0]);

@@ -401,6 +401,8 @@ def other_layout(s, build):
         old = the_set()
         s.a.stop()
         s.a.start(second, arguments=arguments(second))
+        if "pins=adopted" not in open(DIR + "/log").read() and "another layout" not in open(DIR + "/log").read():
+            raise Wrong("the log does not say why: " + open(DIR + "/log").read())
         untagged(s, good, "one")
         for t in (used, unused):
             present(s, svc, one, t, "not-yours")
