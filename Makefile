@@ -172,7 +172,7 @@ TEST_policy_again := $(POLICY_COMPILER)
 TEST_audit      := edge/audit base/bytes base/clock model/reason
 TEST_channel    := room/channel
 TEST_watchdog   := room/watchdog room/channel room/loop
-TEST_jail       := room/jail room/jail_calls edge/seccomp edge/cgroupfs edge/peer base/bytes base/log
+TEST_jail       := room/jail room/jail_calls room/jail_users edge/seccomp edge/cgroupfs edge/peer base/bytes base/log
 TEST_secret     := edge/keys edge/sig edge/sig_secret base/bytes base/file
 TEST_sign       := flow/sign edge/bundle_print $(POLICY_COMPILER)
 TEST_memory     := room/memory model/window model/reason
@@ -246,7 +246,8 @@ check-attack: $(ATTACK_BIN) ## forged tokens, natively
 check-attack-twins: $(addprefix $(B)/unit/,bundle verify policy policy_yaml place ask memory channel keys jail secret) $(ATTACK_BIN) ## every native twin must be caught with an accept
 	$(Q)CC="$(CC)" CFLAGS='$(ALL_CFLAGS)' LDFLAGS='$(ALL_LDFLAGS)' LIBS='$(UNIT_LIBS)' \
 		tests/attack/native/twins $(B) $(CODE_BELOW_ROOM) userspace/room/place.c userspace/room/memory.c \
-		userspace/room/channel.c userspace/room/jail.c userspace/room/jail_calls.c userspace/edge/seccomp.c $(LIBSRC)
+		userspace/room/channel.c userspace/room/jail.c userspace/room/jail_calls.c userspace/room/jail_users.c \
+		userspace/edge/seccomp.c $(LIBSRC)
 
 # ---- pins: restarts, upgrades and what may lie there instead, natively at level reduced -----------------------------
 # Two other builds: one with another object of the same layout, one with another layout.

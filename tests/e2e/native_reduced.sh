@@ -54,7 +54,7 @@ options=(--config-dir "$w/etc" --state-dir "$w/lib" --audit "$w/audit.jsonl" --l
 refuses() { # what, what is said, command...
 	local what=$1 said=$2
 	shift 2
-	"$@" >"$w/said" 2>&1 && bad "$what" "it is taken" || check "$what" "$said" "$(cat "$w/said")"
+	timeout 30 "$@" >"$w/said" 2>&1 && bad "$what" "it is taken" || check "$what" "$said" "$(cat "$w/said")"
 }
 # attacks.md 168: a key that others could read or exchange
 key=$w/lib/host.key
@@ -72,8 +72,9 @@ rm "$key" && mv "$w/key.real" "$key"
 # no user for a room: none runs as root instead
 sed '/^cleat-check:/d' /etc/passwd >"$w/passwd"
 sed 's/^\(cleat-check:x:\)[0-9]*:/\10:/' /etc/passwd >"$w/passwd0"
-for p in passwd passwd0; do
-	refuses "a room's user is missing or root: $p" 'users .*cleat-check' unshare --mount -- sh -c \
+sed 's/^\(cleat-check:x:\)[0-9]*:/\1'"$(id -u cleat-sign)"':/' /etc/passwd >"$w/passwd1"
+for p in passwd passwd0 passwd1; do
+	refuses "a room's user is missing, root or another room's: $p" 'users .*cleat-check' unshare --mount -- sh -c \
 		'mount --bind "$1" /etc/passwd && shift && exec "$@"' - "$w/$p" "$b/cleatd" run "${options[@]}" --runtime-dir "$w/run/refused"
 done
 
@@ -89,6 +90,8 @@ fi
 ok "the daemon is ready"
 
 c=$src/build/e2e/protocol_client py=$src/tests/e2e/clients/protocol_client.py
+said=$(python3 -B "$src/tests/attack/jail_look.py" "$daemon" reduced "$w/audit.jsonl") && ok "each room is in its jail" ||
+	bad "each room is in its jail" "$said"
 check "whoami: a workload" 'spiffe://prod.example/payments .*level=1' "$(within payments "$c" whoami)"
 check "whoami: nobody" '^nobody label=0' "$(within other "$c" whoami)"
 check "whoami in Python" 'spiffe://prod.example/ledger .*level=1' "$(within ledger "$py" whoami)"

@@ -16,8 +16,8 @@
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <malloc.h>
-#include <pwd.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -36,6 +36,7 @@
 /* The room this process is. */
 static const struct jail *self;
 static bool has_windows;
+static pid_t daemon_pid;
 
 static int failed(const char *step, int err, const char *way_out)
 {
@@ -47,47 +48,6 @@ static int failed(const char *step, int err, const char *way_out)
 static int result(int n)
 {
 	return n < 0 ? -errno : 0;
-}
-
-/* ---- users ---- */
-
-/* Of the file, by no name service: at boot none answers, and what answers one is not for a room to load. */
-int jail_user(const char *name, uid_t *ret_uid, gid_t *ret_gid)
-{
-	owned_file FILE *f = fopen("/etc/passwd", "re");
-	struct passwd *p = NULL;
-
-	while (f && (p = fgetpwent(f)))
-		if (strcmp(p->pw_name, name) == 0)
-			break;
-	if (!f || !p)
-		return -ENOENT;
-	if (p->pw_uid == 0 || p->pw_gid == 0)
-		return -EPERM;
-	*ret_uid = p->pw_uid;
-	*ret_gid = p->pw_gid;
-	return 0;
-}
-
-int jail_users(char *error, size_t error_cap)
-{
-	static const char *const rooms[] = { "sign", "check", "reader" };
-	uid_t uid;
-	gid_t gid;
-
-	for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++) {
-		int err = jail_user(jail_of(rooms[i])->user, &uid, &gid);
-
-		if (err == 0)
-			continue;
-		snprintf(error, error_cap, "%s",
-			 err == -EPERM ? "is root: a room never runs as root"
-				       : "no such user in /etc/passwd: run systemd-sysusers");
-		snprintf(error + strlen(error), error_cap - strlen(error), " (%s)",
-			 jail_of(rooms[i])->user);
-		return err;
-	}
-	return 0;
 }
 
 /* ---- dumps ---- */
@@ -178,6 +138,7 @@ int jail_begin(const char *room, bool reduced)
 	int err;
 
 	self = jail_of(room);
+	daemon_pid = getppid();
 	if (!self)
 		return -EINVAL;
 	has_windows = reduced && self->fds == ROOM_FDS;
@@ -294,6 +255,14 @@ static int no_new_privileges(void)
 	return result(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
 }
 
+/* A room that hangs must not outlive who would notice; a change of user forgets the order that room_spawn() gave. */
+static int die_with_the_daemon(void)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return -errno;
+	return getppid() == daemon_pid ? 0 : -ESRCH;
+}
+
 /* Read back from the kernel: is it so? */
 static int as_it_should_be(void)
 {
@@ -334,6 +303,7 @@ static const struct {
 	{ "no capabilities", no_capabilities, "" },
 	{ "no new privileges", no_new_privileges, "" },
 	{ "no dumps", no_dumps, "" },
+	{ "no life without the daemon", die_with_the_daemon, "" },
 	{ "all of that is so", as_it_should_be, "" },
 };
 
@@ -369,12 +339,11 @@ int jail_seal(void)
 
 /* ---- the kernel room ---- */
 
-/* What it is for: the kernel side and its maps and pins; the rooms, which it starts as root, lets drop to their users,
- * limits and ends; files of whatever owner, which it judges itself; questions about processes. */
+/* What it is for: the kernel side, its maps and pins; the rooms, which it starts as root, lets drop to their users, limits
+ * and ends; looking at files of whatever owner, which it judges itself. */
 static const unsigned kernel_caps[] = {
-	CAP_BPF,    CAP_PERFMON,      CAP_NET_ADMIN,	   CAP_SYS_ADMIN,  CAP_SYS_RESOURCE,
-	CAP_SETUID, CAP_SETGID,	      CAP_SETPCAP,	   CAP_KILL,	   CAP_IPC_LOCK,
-	CAP_LEASE,  CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE,
+	CAP_BPF,    CAP_PERFMON, CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_SYS_RESOURCE,    CAP_SETUID,
+	CAP_SETGID, CAP_SETPCAP, CAP_KILL,	CAP_IPC_LOCK,  CAP_DAC_READ_SEARCH,
 };
 
 int jail_kernel_room(void)

@@ -3,6 +3,8 @@
 import ctypes
 import os
 import random
+import select
+import signal
 import socket
 import subprocess
 
@@ -135,6 +137,30 @@ def fuzzed(s):
     return "%d messages" % len(cases)
 
 
+def orphaned(s):
+    """A room that hangs when the daemon is killed dies with it: nothing of its own is needed for that."""
+    good, svc = s.actor(s.a), s.service()
+    s.accepted(good, svc)
+    d = Daemon(99)
+    try:
+        until(d.ready, "the daemon to be ready", 60)
+        held = {room: os.pidfd_open(pid) for room, pid in jail_look.rooms(d.p.pid).items()}
+        for fd in held.values():
+            signal.pidfd_send_signal(fd, signal.SIGSTOP)
+    finally:
+        d.stop()
+    try:
+        for room, fd in held.items():
+            if not select.select([fd], [], [], 10)[0]:
+                signal.pidfd_send_signal(fd, signal.SIGKILL)
+                raise Accepted("the %s room lives on without the daemon" % room)
+    finally:
+        for fd in held.values():
+            os.close(fd)
+    s.accepted(good, svc)
+    return "both rooms, stopped"
+
+
 # ---- 181 ----
 
 def ctl(args):
@@ -180,4 +206,5 @@ def memory(s):
     return "found %d times before, all locked; not once after" % before
 
 
-TESTS = [("attack_128_a_room_that_was_taken_over", fuzzed), ("attack_181_keys_in_memory", memory), ("rooms_are_jailed", held)]
+TESTS = [("attack_128_a_room_that_was_taken_over", fuzzed), ("attack_128_a_room_that_hangs", orphaned),
+         ("attack_181_keys_in_memory", memory), ("rooms_are_jailed", held)]
