@@ -51,6 +51,7 @@ accept:
   - {{ to: /other, from: [ /good ] }}
   - {{ to: /good, from: [ /svc ], as: server }}
 {extra_rules}"""
+KEPT = "/persist/kept"
 CGROUPS = ["/good", "/evil", "/svc", "/other", "/rooty", "/nobody"]
 
 
@@ -395,14 +396,14 @@ class Stage:
         self.each(lambda h: h.start((builds or {}).get(h.name), args))
 
     def keep(self):
-        """What the hosts have on disk now is what again() gives them back."""
-        self.each(lambda h: h.sh("rm -rf /run/kept && mkdir /run/kept && cp -a %s /run/kept/conf && cp -a %s /run/kept/state" %
-                                 (CONF, STATE)))
+        """What the hosts have on disk now is what again() gives them back, even after a test that reset one."""
+        self.each(lambda h: h.sh("rm -rf {k} && mkdir {k} && cp -a {c} {k}/conf && cp -a {s} {k}/state".format(
+            k=KEPT, c=CONF, s=STATE)))
 
     def again(self, build):
         """Fresh daemons of another build, on hosts as keep() found them; what is pinned goes with its run directory."""
-        self.each(lambda h: h.sh("rm -rf {c} {s}; [ -d /sys/fs/bpf/cleat ] || rm -rf {r}; cp -a /run/kept/conf {c} && "
-                                 "cp -a /run/kept/state {s}".format(c=CONF, s=STATE, r=RUN)))
+        self.each(lambda h: h.sh("rm -rf {c} {s}; [ -d /sys/fs/bpf/cleat ] || rm -rf {r}; cp -a {k}/conf {c} && "
+                                 "cp -a {k}/state {s}".format(k=KEPT, c=CONF, s=STATE, r=RUN)))
         self.start({n: build for n in self.hosts})
 
     def restart(self, **config):
