@@ -61,7 +61,9 @@ must "tmpfiles.d makes the directories" systemd-tmpfiles --root="$root" --create
 	--prefix=/var/log/cleat
 must "they are what the daemon wants" [ "$(cd "$root" && stat -c '%n %a' etc/cleat var/lib/cleat var/log/cleat | xargs)" = \
 	"etc/cleat 755 var/lib/cleat 700 var/log/cleat 750" ]
-must "the unit names what is in the package" sh -c "grep -ohE '^Exec[A-Za-z]*=[^ ]+' '$root'/lib/systemd/system/cleat*.service |
+must "systemd knows every word of the units" systemd-analyze verify --man=no --recursive-errors=no --root="$root" \
+	cleatd.service cleat-metrics.service cleat-metrics.timer
+must "the units name what is in the package" sh -c "grep -ohE '^Exec[A-Za-z]*=[^ ]+' '$root'/lib/systemd/system/cleat*.service |
 	cut -d= -f2 | while read -r f; do test -x '$root'\$f || { echo \$f; exit 1; }; done"
 
 rm -rf "$root"
