@@ -13,8 +13,8 @@
 #include <stdbool.h>
 
 #define ACCOUNT_UIDS  256 /* that have said something cheap of late; all others share one rate */
-#define ACCOUNT_BURST 2000
-#define ACCOUNT_RATE  200 /* lines a second for cheap refusals of one uid */
+#define ACCOUNT_BURST 500
+#define ACCOUNT_RATE  100 /* lines a second for cheap refusals of one uid */
 
 /* Of one uid: a bucket of lines. A full one is as good as none, and its place may be taken. */
 struct account_rate {

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who takes more than his part (attacks.md 112, 114, 116, 117, 118, 143), scaled: what is counted is what happens to an
+honest client beside it. Limits of time are generous; ratios are `make bench`'s."""
+import json
+import os
+import signal
+import subprocess
+import sys
+
+from native_stage import CGROUPS, DIR
+from stage import Accepted, Wrong, until
+
+CROWDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "crowder.py")
+ANSWERED_S = 2.0        # an honest question, whatever others do
+BACK_S = 5.0
+
+
+class Player:
+    def __init__(self, mode, workload, uid, *args):
+        self.p = subprocess.Popen([sys.executable, CROWDER, mode, "%s/%s" % (CGROUPS, workload), str(uid), DIR + "/run"] +
+                                  [str(a) for a in args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def line(self):
+        line = self.p.stdout.readline()
+        if not line:
+            raise Wrong("a crowder ended")
+        return json.loads(line)
+
+    def end(self):
+        self.p.stdin.close()
+        answer = self.line()
+        self.p.wait(60)
+        return answer
+
+    def drop(self):
+        self.p.kill()
+        self.p.wait(60)
+
+
+def scene(s):
+    good, svc = s.actor(s.a), s.service()
+    s.accepted(good, svc)
+    return good, svc
+
+
+def beside(s, crowd, during=None):
+    """Runs an honest client beside @crowd; what it saw. Before, between and after, the legitimate presentation passes."""
+    good, svc = scene(s)
+    fds = s.a.fds()
+    players = crowd()
+    try:
+        for p in players:
+            p.line()
+        honest = Player("control", "good", 1001)
+        honest.line()
+        if during:
+            during(players)
+        else:
+            until(lambda: s.a.counters("sign")["ok"] > 0 and honest.p.poll() is None and took(2), "two seconds", 30)
+        saw = honest.end()
+    finally:
+        for p in players:
+            p.drop()
+    if set(saw["words"]) != {"ok"}:
+        raise Wrong("the honest client was told %s" % saw["words"])
+    if saw["worst"] > ANSWERED_S:
+        raise Wrong("the honest client waited %.2f s" % saw["worst"])
+    s.a.fds_back(fds)
+    s.accepted(good, svc)
+    return saw
+
+
+def took(seconds, began={}):
+    import time
+    began.setdefault("at", time.monotonic())
+    if time.monotonic() - began["at"] < seconds:
+        return False
+    del began["at"]
+    return True
+
+
+def slow(s):
+    """Connections that are silent, in the middle of a message, or never read: of as many uids and workloads as there are."""
+    def crowd():
+        return [Player("hold", w, uid, "sign", 250) for w in ("good", "svc") for uid in range(2000, 2005)]
+    saw = beside(s, crowd)
+    return "2500 connections of 10 owners beside %d questions: the worst waited %.0f ms" % (saw["count"], 1e3 * saw["worst"])
+
+
+def floods(s):
+    """Sixteen that ask as fast as they can, half of them nobody's, half of one workload, and one that asks like anybody."""
+    before = s.a.counters("sign")
+    s.a.audit()
+
+    def crowd():
+        return [Player("flood", w, uid, "sign") for w in ("good", "svc") for uid in range(2000, 2008)]
+    saw = beside(s, crowd)
+    after = s.a.counters("sign")
+    lines = s.a.audit()
+    told = sum(l.get("suppressed", 0) for l in lines if l.get("event") == "suppressed")
+    cheap = sum(after[w] - before[w] for w in ("malformed", "busy"))
+    written = sum(1 for l in lines if l.get("ask") in ("", "connect") and l["reason"] in ("malformed", "busy"))
+    if written + told != cheap:
+        raise Wrong("%d refusals, %d lines, %d told as suppressed" % (cheap, written, told))
+    if saw["count"] < 20:
+        raise Wrong("the honest client was answered %d times" % saw["count"])
+    return "%d answers beside %d refusals (%d suppressed): the worst waited %.0f ms" % (
+        saw["count"], cheap, told, 1e3 * saw["worst"])
+
+
+def circles(s):
+    """Ends of connections in circles of sockets that only the kernel's collector could free."""
+    good, svc = scene(s)
+    fds = s.a.fds()
+    for door in ("sign", "check"):
+        players = [Player("circle", "svc", 2000 + i, door, 300) for i in range(2)]
+        for p in players:
+            p.line()
+        s.accepted(good, svc)
+        for p in players:
+            p.end()
+        s.a.fds_back(fds)
+    s.accepted(good, svc)
+    return "1200 circles: %s descriptors before and after" % fds
+
+
+def lingering(s):
+    """Sockets whose close would last an hour, all at once; the FIN of others' sockets in the meantime."""
+    number = 500
+    good, svc = scene(s)
+    fds = s.a.fds()
+    room = s.a.rooms()[2]
+    calm = Player("fin", "good", 1001, "check", 50).line()
+    os.kill(room, signal.SIGSTOP)
+    try:
+        crowd = [Player("linger", "svc", 2000 + i, "check", number) for i in range(2)]
+        for p in crowd:
+            p.line()
+    finally:
+        os.kill(room, signal.SIGCONT)
+    busy = Player("fin", "good", 1001, "check", 50).line()
+    s.accepted(good, svc)
+    for p in crowd:
+        p.line()
+        p.drop()
+    s.a.fds_back(fds)
+    for saw in (calm, busy):
+        if saw["worst"] > 1.0:
+            raise Wrong("a FIN came after %.2f s" % saw["worst"])
+    s.accepted(good, svc)
+    return "%d lingering: a FIN came after %.1f ms, %.1f at worst; alone %.1f" % (
+        2 * number, 1e3 * busy["median"], 1e3 * busy["worst"], 1e3 * calm["worst"])
+
+
+def exhausted(s):
+    """All places of both groups there are taken, each with descriptors on the way: a client of the least owner gets one, a
+    reload works, and when the crowd is gone everything is as it was."""
+    def crowd():
+        return [Player("hold", w, uid, "check", 700) for w in ("good", "svc") for uid in (2000, 2001)]
+
+    def during(players):
+        until(lambda: s.a.counters("check")["busy"] > 0, "a refusal")
+        os.kill(s.a.p.pid, signal.SIGHUP)
+        until(lambda: took(2), "two seconds")
+    before = s.a.counters("check")["busy"]
+    saw = beside(s, crowd, during)
+    busy = s.a.counters("check")["busy"] - before
+    if not busy:
+        raise Accepted("2800 connections of two groups all got a place")
+    return "%d of 2800 were told busy, %d honest questions beside them, the worst waited %.0f ms" % (
+        busy, saw["count"], 1e3 * saw["worst"])
+
+
+TESTS = [("attack_112_114_close_stall_and_fin", lingering), ("attack_116_circles", circles), ("attack_117_slow_clients", slow),
+         ("attack_118_flood_and_fairness", floods), ("attack_143_all_places_taken", exhausted)]
