@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Shares of the doors by kernel facts (attacks.md 117 and 143) at level full: the cgroup is the tag's. What time does to
+them is shown natively (native/t_fair.py)."""
+from stage import Accepted, Wrong, test, until
+
+QUARTER = 1024          # of the places there are; room/front.c
+
+
+@test(117, 143, name="children_of_a_cgroup_share_its_places", hosts="ab")
+def children(s):
+    """Cgroups below a named one, each with a uid of its own: all are the named one, and have its quarter together."""
+    good, svc = s.actor(s.a), s.service()
+    s.accepted(good, svc)
+    fds = s.b.fds()
+    s.b.sh("mkdir -p /sys/fs/cgroup/svc/kid1 /sys/fs/cgroup/svc/kid2 /sys/fs/cgroup/svc/kid3")
+    kids = [s.actor(s.b, "/svc/kid%d" % n, 2000 + n) for n in (1, 2, 3)]
+    for i in range(QUARTER // 3 + 20):
+        for k in kids:
+            k.must("api c%d check" % i)
+    until(lambda: s.b.counters("check")["busy"] > 0, "a refusal")
+    extra = [now - then for now, then in zip(s.b.fds(), fds)]
+    if max(extra) > QUARTER + 8:
+        raise Accepted("the room holds %s connections more" % extra)
+    if max(extra) < QUARTER - 8:
+        raise Wrong("the room holds only %s connections more" % extra)
+    s.accepted(good, svc)   # svc is of the crowded group, and has less than its even part
+    for k in kids:
+        k.close()
+    until(lambda: all(now <= then for now, then in zip(s.b.fds(), fds)), "descriptors to go back to %s" % fds)
+    s.accepted(good, svc)
