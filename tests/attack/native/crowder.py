@@ -114,7 +114,7 @@ def circle(run, door, rounds):
         fds = [right.fileno(), d.s.fileno(), left.fileno()]
         socket.send_fds(left, [b"x"], fds)
         try:
-            d.send(head(WHOAMI), fds)
+            d.send(head(WHOAMI), [left.fileno(), right.fileno(), d.s.fileno()])
         except OSError:
             pass                        # refused: this one's share is full
         for s in (left, right, d.s):

@@ -113,14 +113,14 @@ def circles(s):
     and with it they go; others are served meanwhile."""
     good, svc = scene(s)
     fds, most = s.a.fds(), 0
-    for door in ("sign", "check"):
-        for rounds in (50, 700):    # another socket on its way somewhere may wake the collector: the more, the sooner
+    for door in ("check", "sign"):
+        for rounds in (50, 700):
             p = Player("circle", "svc", 2000, door, rounds)
-            p.line()
-            s.accepted(good, svc)
+            p.line()                    # and nothing else: any socket that ends may wake the collector
             most = max([most] + [now - then for now, then in zip(s.a.fds(), fds)])
             p.end()
             s.a.fds_back(fds)
+            s.accepted(good, svc)
     s.accepted(good, svc)
     return "1500 circles: %s descriptors before and after, at most %d more meanwhile" % (fds, most)
 
