@@ -17,6 +17,7 @@ static const struct {
 	{ "requests", part_requests },
 	{ "connect", part_connect },
 	{ "scale", part_scale },
+	{ "fair", part_fair },
 	{ "cost", part_cost },
 };
 

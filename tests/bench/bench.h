@@ -169,6 +169,7 @@ void part_requests(const struct bench *b); /* verify, sign, sign one at a time, 
 void part_connect(
 	const struct bench *b); /* connect + accept with and without programs; memory of a socket */
 void part_scale(const struct bench *b);
+void part_fair(const struct bench *b); /* one client beside sixteen that flood */
 void part_cost(const struct bench *b); /* workloads, keys, sockets; memory of the daemon */
 
 #endif
