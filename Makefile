@@ -170,6 +170,7 @@ TEST_ask        := lib/ask lib/cleat
 TEST_policy_yaml := $(POLICY_COMPILER)
 TEST_policy_again := $(POLICY_COMPILER)
 TEST_audit      := edge/audit base/bytes base/clock model/reason
+TEST_account    := room/account edge/audit model/policy model/assertion model/spiffe_id model/reason base/bytes base/clock
 TEST_channel    := room/channel
 TEST_watchdog   := room/watchdog room/channel room/loop
 TEST_jail       := room/jail room/jail_calls room/jail_users edge/seccomp edge/cgroupfs edge/peer base/bytes base/log

@@ -292,9 +292,9 @@ class Host:
     def balance(self):
         """N2 and N3 of attacks.md, for all that this daemon answered: what each room was asked is what it answered, and
         of each answer there is one audit line, with its reason. Raises Wrong."""
-        lines = self.ask("tally", AUDIT, self.account_at)
+        lines = self.tally()
         for room in ("sign", "check"):
-            asked, *answered = self.ask("counters", self.page(room))
+            asked, *answered = self.counted(room)
             if asked != sum(answered):
                 raise Wrong("host %s: the %s room was asked %d times and answered %d" % (self.name, room, asked,
                                                                                       sum(answered)))
@@ -302,6 +302,12 @@ class Host:
             if counted != lines.get(room, {}):
                 raise Wrong("host %s: the %s room counted %s, its audit lines are %s" % (self.name, room, counted,
                                                                                        lines.get(room, {})))
+
+    def tally(self):
+        return self.ask("tally", AUDIT, self.account_at)
+
+    def counted(self, room):
+        return self.ask("counters", self.page(room))
 
     def ready(self):
         up = self.ask("alive", self.pid)
@@ -356,7 +362,7 @@ class Host:
         return self.lines(self.ask("after", AUDIT, self.audit_at))
 
     def counters(self, room):
-        return self.words(self.ask("counters", self.page(room)))
+        return self.words(self.counted(room))
 
     @staticmethod
     def page(room):

@@ -9,6 +9,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import stage  # noqa: E402
+import witness  # noqa: E402
 from stage import Wrong, until  # noqa: E402
 
 DIR, PATH = os.environ["CLEAT_TEST_DIR"], os.environ["CLEAT_TEST_PATH"]
@@ -51,6 +52,7 @@ class Native(stage.Host):
             os.makedirs(CGROUPS + "/" + c, exist_ok=True)
 
     def start(self, build=None, args="", arguments=None):
+        self.account_at = os.path.getsize(DIR + "/audit.jsonl") if os.path.exists(DIR + "/audit.jsonl") else 0
         self.log = open(DIR + "/log", "wb")
         self.p = subprocess.Popen(arguments or [(build or stage.BUILD) + "/cleatd", "run", "--level", "reduced", "--cgroup", CGROUPS,
                                    "--config-dir", DIR + "/etc", "--state-dir", DIR + "/var", "--runtime-dir",
@@ -90,9 +92,14 @@ class Native(stage.Host):
         self.audit_at += len(out)
         return [json.loads(l) for l in out.splitlines()]
 
+    def counted(self, room):
+        return list(witness.counters("%s/run/private/counters.%s" % (DIR, room)))
+
     def counters(self, room):
-        page = self.sh("od -An -v -t u8 -w8 %s/run/private/counters.%s" % (DIR, room)).split()
-        return dict(zip(stage.reason_words(), map(int, page[1:])))
+        return self.words(self.counted(room))
+
+    def tally(self):
+        return witness.tally(DIR + "/audit.jsonl", self.account_at)
 
 
 class NativeStage(stage.Stage):

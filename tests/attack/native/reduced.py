@@ -42,6 +42,13 @@ def main():
             s.dismiss()
         counts[verdict] += 1
         print("  %-5s %s (%.1fs): %s" % (verdict, name, time.monotonic() - began, why), flush=True)
+    try:
+        s.a.balance()
+        counts["ok"] += 1
+        print("  ok    the room's counters and the audit lines balance (N2, N3)")
+    except Wrong as e:
+        counts["fail"] += 1
+        print("  fail  balance: %s" % e)
     s.a.stop()
     print("%d passed, %d failed, 0 skipped" % (counts["ok"], counts["fail"]))
     return 0 if counts["ok"] and not counts["fail"] else 1
