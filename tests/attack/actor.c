@@ -208,13 +208,16 @@ static int stream_socket(char **a, int family)
 	return fd;
 }
 
-/* listen NAME IP PORT [mptcp] [tfo] [defer] [reuse] [transparent] */
+/* listen NAME IP PORT [device NAME] [mptcp] [tfo] [defer] [reuse] [transparent] */
 static void cmd_listen(char **a)
 {
 	struct sockaddr_storage at;
 	socklen_t len = address_of(a[2], a[3], &at);
 	int fd = stream_socket(a, at.ss_family), queue = 64, secs = 5;
+	const char *device = after(a, "device"); /* a VRF's */
 
+	if (device && setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, device, (socklen_t)strlen(device)) < 0)
+		return fail("device");
 	if (has(a, "transparent")) /* answers from addresses that are not its own */
 		setsockopt(fd, SOL_IP, IP_TRANSPARENT, &(int){ 1 }, sizeof(int));
 	if (fd < 0 || bind(fd, (struct sockaddr *)&at, len) < 0)

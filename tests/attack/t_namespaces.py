@@ -19,14 +19,14 @@ def namespaces(host, names, setup):
 class Pair:
     """good and svc, each in its namespace of host a."""
 
-    def __init__(self, s, at, client, server, iface):
+    def __init__(self, s, at, client, server, iface, options=""):
         self.s, self.ip, self.iface = s, at[1], iface
         self.good, self.svc = s.actor(s.a, netns=client), s.actor(s.a, "/svc", netns=server)
         self.root = s.actor(s.a, "/rooty", 0, netns=client)
         self.ends = "%s %d from %s %d" % (at[1], at[2], at[0], at[2] + 35000)
         self.ports = "%d %d" % (at[2] + 35000, at[2])
         self.svc.at, self.svc.count = "%s %d" % at[1:], 0
-        self.svc.must("listen l " + self.svc.at)
+        self.svc.must("listen l %s %s" % (self.svc.at, options))
         self.root.must("sniff w " + iface)
 
     def control(self):
@@ -73,18 +73,23 @@ def loopback(s):
         s.dismiss()
 
 
-VETH = "ip link add p netns {0} type veth peer name p netns {1}; ip -n {0} addr add 10.9.0.1/24 dev p; " \
-       "ip -n {1} addr add 10.9.0.2/24 dev p; ip -n {0} link set p up; ip -n {1} link set p up"
+# A network of its own between @0's "p" and the hub, where it is VRF @1 (table @2).
+NETWORK = """
+ip -n hub link add {1} type vrf table {2}; ip -n hub link set {1} up
+ip link add p netns {0} type veth peer name {1}0 netns hub
+ip -n {0} addr add 10.9.0.1/24 dev p; ip -n {0} link set p up
+ip -n hub link set {1}0 master {1}; ip -n hub addr add 10.9.0.2/24 dev {1}0; ip -n hub link set {1}0 up
+"""
 
 
-@test(33, name="overlapping_addresses", twin="cb")
+@test(33, name="overlapping_addresses_and_vrf", twin="cb")
 def overlapping(s):
-    """Two private networks of one host with equal addresses and ports, as pods have them. Their connections differ in
-    their sequence numbers; where a thief made these equal, the first presentation has settled which one it is."""
-    names = ("here1", "here2", "there1", "there2")
-    with namespaces(s.a, names, VETH.format(*names[:2]) + "; " + VETH.format(*names[2:])):
+    """Clients in two network namespaces, servers in two VRFs of one, addresses and ports equal. Connections differ in their
+    sequence numbers; where a thief made these equal, the first presentation has settled which one it is."""
+    with namespaces(s.a, ("here", "there", "hub"), "modprobe vrf; modprobe veth" + NETWORK.format("here", "red", 10) +
+                    NETWORK.format("there", "blue", 11)):
         at = ("10.9.0.1", "10.9.0.2", 7033)
-        one, two = Pair(s, at, "here1", "here2", "p"), Pair(s, at, "there1", "there2", "p")
+        one, two = Pair(s, at, "here", "hub", "p", "device red"), Pair(s, at, "there", "hub", "p", "device blue")
         one.control()
         two.control()
         one.connect(one.good, "one")
