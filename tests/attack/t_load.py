@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a host runs out of (attacks.md D, H, J): room for events, disk for the audit log, processors."""
 import threading
+import time
 
 import stage
 from stage import AUDIT, Accepted, Wrong, ctl, test
@@ -31,6 +32,8 @@ def flood(s):
     s.connect(asker, other, "e")
     control()
     before = forged(s.a)
+    # They go before the daemon on every processor, which is how to make it late.
+    s.a.sh("; ".join("chrt -f -p 50 %d" % e.pid for e in evils))
     running = in_background(*(lambda e=e: e.must("flood %d" % FLOOD) for e in evils))
     s.refused(lambda: asker("sign e " + s.audience("/other")), "policy", s.a, room="sign", control=control)
     during = sum(t.is_alive() for t in running)
@@ -91,10 +94,12 @@ def disk_full(s):
         s.a.sh("rm %s/fill" % place)
         control()
     finally:
-        s.a.sh("umount -l " + place)
+        s.dismiss()
+        s.a.stop()                                      # no room is handed a file of the guests' own file system
+        s.a.sh("umount " + place)
         s.a.audit_at = disk
-        s.a.reloaded()
-    control()
+        s.a.start()
+    s.accepted(s.actor(s.a), s.service(host=s.a))
 
 
 def fill_and_refuse(s, good, svc, one):
@@ -143,16 +148,23 @@ def starved(s):
     one = s.connect(good, svc, "one")
     two = s.connect(good, svc, "two")
     t = s.sign(good, "one")
-    pid = s.a.pid
+    pid, begun = s.a.pid, time.monotonic()
     hogs = s.a.sh("for i in $(seq $(nproc)); do setsid chrt -f 50 sh -c 'while :; do :; done' >/dev/null 2>&1 "
                   "</dev/null & echo $!; done").split()
     try:
         s.refused(lambda: s.verify(svc, two, t), "wrong-connection", s.b)
-        for _ in range(3):
+        for _ in range(10):
             if not s.verify(svc, one, s.sign(good, "one"))["ok"]:
                 raise Wrong("slow is not wrong")
+        # What they are (41: SCHED_FIFO is 1) and the hundredths of a second that they took (14).
+        stats = [s.a.read("/proc/%s/stat" % hog).rsplit(")", 1)[1].split() for hog in hogs]
+        took = [int(f[11]) for f in stats]
     finally:
         s.a.sh("kill -9 " + " ".join(hogs))
+    took_s, lasted = sum(took) / 100, time.monotonic() - begun
+    print("    %d hogs took %.1f s of processor in %.1f s" % (len(hogs), took_s, lasted))
+    if any(f[38] != "1" for f in stats) or took_s < lasted * len(hogs) / 2:
+        raise Wrong("the hogs were none")
     if not s.a.ask("alive", pid):
         raise Wrong("the daemon ended")
     control()
