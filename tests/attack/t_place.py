@@ -182,3 +182,38 @@ def cloned(s):
         s.b.sh("hostname %s; umount /etc/machine-id 2>/dev/null; sed -i '/ a b host-a host-b$/d' /etc/hosts" %
                names.split("\n")[0])
     control()
+
+
+@test(126, name="one_answer_for_all_that_is_not_yours")
+def one_answer(s):
+    """Handed over, inherited by somebody else, never tagged: three reasons in the audit, one answer, to the byte."""
+    good, svc, control = scene(s)
+    evil = s.actor(s.a, "/evil")
+    control()
+    s.connect(good, svc, "one")
+    evil.must("mailbox box")
+    good.must("sendfd one box")
+    evil.must("recvfd one box")
+    s.connect(good, svc, "two")
+    kid = good.child("kid")
+    s.a.sh("echo %d >/sys/fs/cgroup/evil/cgroup.procs" % kid.pid)
+    room = s.a.sh("cat /proc/sys/net/core/optmem_max").strip()
+    s.a.sh("echo 100 >/proc/sys/net/core/optmem_max")
+    try:
+        s.connect(evil, svc, "three")
+    finally:
+        s.a.sh("echo %s >/proc/sys/net/core/optmem_max" % room)
+    audience = s.audience().encode()
+    request = "01000000" + "01000000" + "0700000000000000" + "00000000" + "%02x000000" % len(audience) + "00" * 64 + \
+        audience.hex().ljust(2 * 2048, "0")
+    answers = {}
+    for who, name in ((evil, "one"), (kid, "two"), (evil, "three")):
+        who.must("api door sign")
+        r = s.refused(lambda: who("ask door %s %s" % (request, name)), ("handed-over", "not-owner", "untagged"), s.a,
+                      room="sign", public="not-yours")
+        answers[r["audit"][0]["reason"]] = r["hex"]
+    if set(answers) != {"handed-over", "not-owner", "untagged"}:
+        raise Wrong("the reasons were %s" % sorted(answers))
+    if len(set(answers.values())) != 1:
+        raise Accepted("the answers tell them apart: %s" % answers)
+    control()
