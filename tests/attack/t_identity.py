@@ -181,7 +181,7 @@ def crafted(s):
     control()
 
 
-@test(59, name="named_cgroup_of_another_uid")
+@test(59, name="named_cgroup_of_another_uid", twin="rule_uid")
 def other_uid_of_cgroup(s):
     good, svc, control = scene(s)
     evil = s.actor(s.a, "/good", 1009)
