@@ -170,7 +170,7 @@ TEST_ask        := lib/ask lib/cleat
 TEST_policy_yaml := $(POLICY_COMPILER)
 TEST_policy_again := $(POLICY_COMPILER)
 TEST_audit      := edge/audit base/bytes base/clock model/reason
-TEST_account    := room/account edge/audit model/policy model/assertion model/spiffe_id model/reason base/bytes base/clock
+TEST_account    := room/account room/account_rate edge/audit model/policy model/assertion model/spiffe_id model/reason base/bytes base/clock
 TEST_channel    := room/channel
 TEST_watchdog   := room/watchdog room/channel room/loop
 TEST_jail       := room/jail room/jail_calls room/jail_users edge/seccomp edge/cgroupfs edge/peer base/bytes base/log
@@ -194,7 +194,7 @@ check-unit: $(UNIT_BIN) ## unit tests (Criterion)
 	$(Q)tests/lint/run-units $(UNIT_BIN)
 
 # ---- the kernel side without a daemon: run natively (level reduced) or in a guest ---------------------------------
-SMOKE_SRC := $(wildcard tests/bpf/*.c) $(addprefix userspace/,$(addsuffix .c,$(basename $(patsubst userspace/%,%,$(wildcard userspace/edge/kern*.c))) \
+SMOKE_SRC := $(wildcard tests/bpf/*.c) $(addprefix userspace/,$(addsuffix .c,$(basename $(patsubst userspace/%,%,$(wildcard userspace/edge/kern*.c))) edge/machine \
 	edge/cgroupfs edge/peer edge/sig flow/facts model/policy model/policy_check model/binding model/spiffe_id model/reason \
 	base/bytes base/clock base/file))
 $(B)/tests-bpf/smoke: $(call obj,$(wildcard $(SMOKE_SRC)))
@@ -246,7 +246,7 @@ check-attack: $(ATTACK_BIN) ## forged tokens, natively
 # A twin here is the same objects, but for those that hold the one check.
 check-attack-twins: $(addprefix $(B)/unit/,bundle verify policy policy_yaml place ask memory channel keys jail secret account) $(ATTACK_BIN) ## every native twin must be caught with an accept
 	$(Q)CC="$(CC)" CFLAGS='$(ALL_CFLAGS)' LDFLAGS='$(ALL_LDFLAGS)' LIBS='$(UNIT_LIBS)' \
-		tests/attack/native/twins $(B) $(CODE_BELOW_ROOM) userspace/room/place.c userspace/room/memory.c userspace/room/account.c \
+		tests/attack/native/twins $(B) $(CODE_BELOW_ROOM) userspace/room/place.c userspace/room/memory.c userspace/room/account.c userspace/room/account_rate.c \
 		userspace/room/channel.c userspace/room/jail.c userspace/room/jail_calls.c userspace/room/jail_users.c \
 		userspace/edge/seccomp.c $(LIBSRC)
 

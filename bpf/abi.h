@@ -149,7 +149,7 @@ struct cleat_task {
 	__u32 epoch; /* arming epoch at the exec (or inherited at fork from it); 0: ran before the hooks */
 	__u32 flags; /* enum cleat_rule_flag of the rule that gave the label */
 	__u32 split; /* 1: uids are not all equal, 2: gids (label.bpf.h) */
-	__u32 zero;
+	__u32 execs; /* self_exec_id of the last exec that the hook saw, its low half */
 };
 _Static_assert(sizeof(struct cleat_task) == 48, "cleat_task has no padding");
 
@@ -220,10 +220,11 @@ struct cleat_cb {
 	__u32 label; /* whose share of the map this is */
 };
 
-/* cleat_config[0], written by the kernel room only. */
+/* cleat_config[0], written by the kernel room only. The epoch counts every time the kernel side was completed
+ * or found incomplete, so what was born before either is told from what was born since. */
 struct cleat_config {
-	__u32 epoch;	  /* arming epoch; 0: not armed, nothing may be signed */
-	__u32 level;	  /* enum cleat_level in force */
+	__u32 epoch; /* arming epoch; 0: not armed, nothing may be signed */
+	__u32 level; /* enum cleat_level in force; 0: found incomplete, nothing may be signed */
 	__u32 policy_gen; /* generation whose rules are complete in cleat_rules */
 	__u32 zero;
 	__u64 armed_ns; /* boot clock; a task born later has storage, or is unknown */
@@ -277,6 +278,7 @@ enum cleat_count {
 	CLEAT_COUNT_EVENT_LOST,	   /* ring buffer full */
 	CLEAT_COUNT_FORGED,	   /* connections marked forged */
 	CLEAT_COUNT_SELF_REFUSED,  /* our own objects, to others */
+	CLEAT_COUNT_EXEC_UNSEEN,   /* an exec that the hook of execs did not see: it was silent */
 	CLEAT_COUNT_COUNT
 };
 

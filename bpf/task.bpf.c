@@ -3,6 +3,9 @@
  * Tasks, level full.
  *
  *	lsm/bprm_committed_creds	an instance begins: the arming epoch of its exec
+ *	tp_btf/sched_process_exec	the witness: an exec that the hook before did not see is no instance
+ *					of this epoch, and is counted. A raw tracepoint: what silences the
+ *					trampolines of LSM hooks (kernel.ftrace_enabled=0) does not silence it
  *	lsm/task_alloc			a fork inherits it (task storage is not inherited by itself)
  *	lsm/ptrace_access_check		a labelled task is traced only from its own label
  *	lsm/ptrace_traceme		the same, asked by the one who is to be traced
@@ -28,6 +31,23 @@ int BPF_PROG(cleat_exec, const struct linux_binprm *bprm)
 	}
 	t->epoch = config ? config->epoch : 0;
 	t->policy_gen = 0; /* nothing remembered of the instance before */
+	t->execs = (__u32)task->self_exec_id;
+	return 0;
+}
+
+/* A task without storage has no epoch to be taken, and is unknown or of before the hooks anyway. */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(cleat_execd, struct task_struct *task)
+{
+	struct cleat_task *t = bpf_task_storage_get(&cleat_tasks, task, 0, 0);
+
+	if (!t || t->execs == (__u32)task->self_exec_id)
+		return 0;
+	if (!t->epoch && !t->execs)
+		return 0; /* made on first sight of a task of before the hooks, or forked by one */
+	count(CLEAT_COUNT_EXEC_UNSEEN);
+	t->epoch = 0;
+	t->policy_gen = 0;
 	return 0;
 }
 

@@ -148,6 +148,7 @@ const char *count_word(enum cleat_count which)
 		[CLEAT_COUNT_EVENT_LOST] = "event-lost",
 		[CLEAT_COUNT_FORGED] = "forged",
 		[CLEAT_COUNT_SELF_REFUSED] = "self-refused",
+		[CLEAT_COUNT_EXEC_UNSEEN] = "exec-unseen",
 	};
 
 	return words[which];

@@ -80,7 +80,7 @@ static int attach(const struct host *h, struct kern **ret)
 		report_note("kernel: %s", error);
 		return -1;
 	}
-	if (kern_attach(k, error, sizeof(error)) < 0 ||
+	if (kern_attach(k, error, sizeof(error)) < 0 || kern_arm(k) < 0 ||
 	    kern_policy_set(k, image, error, sizeof(error)) < 0) {
 		report_note("kernel: %s", error);
 		kern_close(k);

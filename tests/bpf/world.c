@@ -227,7 +227,8 @@ int world_open(uint32_t level)
 	cgroup_make("debug");
 	cgroup_make("plain");
 	if (kern_open(&options, &world.k, error, sizeof(error)) < 0 ||
-	    keep(error, sizeof(error)) < 0 || kern_attach(world.k, error, sizeof(error)) < 0) {
+	    keep(error, sizeof(error)) < 0 || kern_attach(world.k, error, sizeof(error)) < 0 ||
+	    kern_arm(world.k) < 0) {
 		fprintf(stderr, "smoke: %s\n", error);
 		return -1;
 	}

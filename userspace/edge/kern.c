@@ -213,7 +213,7 @@ static int hooks_in_place(struct kern *k, int cgroup, char *error, size_t cap)
 	}
 }
 
-int kern_epoch_next(struct kern *k)
+int kern_epoch_next(struct kern *k, uint32_t level)
 {
 	struct cleat_config config;
 	uint32_t zero = 0;
@@ -221,21 +221,36 @@ int kern_epoch_next(struct kern *k)
 
 	if (err < 0)
 		return err;
+	if (config.epoch == UINT32_MAX) /* never 0 again, never one that was */
+		return -EOVERFLOW;
 	config.epoch++;
-	config.level = k->level;
-	config.armed_ns = clock_boot_ns();
+	config.level = level;
+	if (level != CLEAT_LEVEL_NONE)
+		config.armed_ns = clock_boot_ns();
 	return kern_map_put(map_fd(k, "cleat_config"), &zero, &config, BPF_ANY);
 }
 
-/* From here on what is born is born under a complete kernel side. One that was complete all the time stays as it is. */
-static int arm(struct kern *k)
+int kern_arm(struct kern *k)
 {
 	struct cleat_config config;
 	int err = kern_config(k, &config);
 
 	if (err < 0 || (config.epoch && config.level == k->level))
 		return err;
-	return kern_epoch_next(k);
+	return kern_epoch_next(k, k->level);
+}
+
+/* What forks from here on is seen; nothing is claimed yet. */
+static int attached(struct kern *k)
+{
+	struct cleat_config config;
+	uint32_t zero = 0;
+	int err = kern_config(k, &config);
+
+	if (err < 0 || config.armed_ns)
+		return err;
+	config.armed_ns = clock_boot_ns();
+	return kern_map_put(map_fd(k, "cleat_config"), &zero, &config, BPF_ANY);
 }
 
 int kern_attach(struct kern *k, char *error, size_t error_cap)
@@ -257,9 +272,9 @@ int kern_attach(struct kern *k, char *error, size_t error_cap)
 		err = kern_self_after(&k->self, k->pins, k->object, &k->set);
 	if (err < 0)
 		return kern_complain(error, error_cap, err, "cannot say what is ours (cleat_own)");
-	err = arm(k);
+	err = attached(k);
 	if (err < 0)
-		return kern_complain(error, error_cap, err, "cannot arm (cleat_config)");
+		return kern_complain(error, error_cap, err, "cannot write cleat_config");
 	return k->pins ? kern_adopt_tidy(&w, error, error_cap) : 0;
 }
 
@@ -290,6 +305,43 @@ bool kern_predecessor(const struct kern *k)
 const char *kern_replaced(const struct kern *k)
 {
 	return k->replaced;
+}
+
+const char *kern_cgroup(const struct kern *k)
+{
+	return k->cgroup;
+}
+
+unsigned kern_links(const struct kern *k)
+{
+	return k->set.link_count;
+}
+
+struct kern_link kern_link(const struct kern *k, unsigned i)
+{
+	return (struct kern_link){ k->set.links[i].name, k->set.links[i].fd };
+}
+
+int kern_link_pinned(const struct kern *k, unsigned i, int *ret_fd)
+{
+	*ret_fd = -1;
+	return k->pins ? kern_adopt_link(k->pins, k->object, k->set.links[i].name, ret_fd) : 0;
+}
+
+int kern_link_replace(struct kern *k, unsigned i, int fd)
+{
+	struct kern_named *link = &k->set.links[i];
+	int err = 0;
+
+	if (fd >= 0) {
+		close(link->fd);
+		link->fd = fd;
+	}
+	if (k->pins)
+		err = kern_adopt_put_link(k->pins, k->object, link->name, link->fd);
+	if (err == 0 && k->level == CLEAT_LEVEL_FULL) /* it is ours, as the one before was */
+		err = kern_self_after(&k->self, k->pins, k->object, &k->set);
+	return err;
 }
 
 void kern_close(struct kern *k)
@@ -335,18 +387,24 @@ int kern_room_set(struct kern *k, int pidfd)
 	return kern_map_put(map_fd(k, "cleat_rooms"), &pidfd, &yes, BPF_ANY);
 }
 
-int kern_map_fd(struct kern *k, enum kern_map map, bool writable, int *ret_fd)
+int kern_map(const struct kern *k, enum kern_map map)
 {
 	static const char *const name[KERN_MAP_COUNT] = {
 		[KERN_TAGS] = "cleat_tags",	[KERN_CALLERS] = "cleat_callers",
 		[KERN_CONFIG] = "cleat_config", [KERN_CGROUPS] = "cleat_cgroups",
 		[KERN_SEQ] = "cleat_seq",	[KERN_WINDOW] = "cleat_window",
-		[KERN_CB] = "cleat_cb",
+		[KERN_CB] = "cleat_cb",		[KERN_DOORS] = "cleat_doors",
+		[KERN_TASKS] = "cleat_tasks",	[KERN_ROOMS] = "cleat_rooms",
 	};
 
-	if ((unsigned)map >= KERN_MAP_COUNT)
-		return -EINVAL;
-	return kern_map_again(map_fd(k, name[map]), writable ? 0 : BPF_F_RDONLY, ret_fd);
+	return (unsigned)map < KERN_MAP_COUNT ? map_fd(k, name[map]) : -1;
+}
+
+int kern_map_fd(struct kern *k, enum kern_map map, bool writable, int *ret_fd)
+{
+	const int fd = kern_map(k, map);
+
+	return fd < 0 ? -EINVAL : kern_map_again(fd, writable ? 0 : BPF_F_RDONLY, ret_fd);
 }
 
 int kern_events_fd(struct kern *k)

@@ -63,9 +63,15 @@ int kern_open(const struct kern_options *options, struct kern **ret, char *error
 int kern_keeper_set(struct kern *k, const char *path, uint64_t id);
 /* Where there is no struct kern_pins: everything in this directory of a bpffs is ours. */
 int kern_pins_guard(struct kern *k, const char *dir);
-/* Attaches every hook of the level that is not attached yet, then arms: all or nothing. The epoch stays where every hook
- * was there all the time, else it is the next. */
+/* Attaches every hook of the level that is not attached yet, all or nothing; arms nothing: that takes proof (kern_probe.h)
+ * and an epoch. */
 int kern_attach(struct kern *k, char *error, size_t error_cap);
+/* The next arming epoch, at @level: the kernel side's own when it is complete and proved, none when it was found
+ * incomplete. What was born in another epoch is not `full`. */
+int kern_epoch_next(struct kern *k, uint32_t level);
+/* Complete and proved: from here on requests can be answered. A kernel side that was armed all the time keeps its epoch. */
+int kern_arm(struct kern *k);
+/* What the kernel side was opened for. What is in force now is in kern_config(). */
 uint32_t kern_level(const struct kern *k);
 enum kern_origin kern_origin(const struct kern *k);
 static inline const char *kern_origin_word(enum kern_origin o)
@@ -78,8 +84,22 @@ static inline const char *kern_origin_word(enum kern_origin o)
 bool kern_predecessor(const struct kern *k);
 /* Why what was pinned could not be adopted, with KERN_REPLACED. */
 const char *kern_replaced(const struct kern *k);
-/* The arming epoch becomes the next: what was born before is not full any more. */
-int kern_epoch_next(struct kern *k);
+/* The cgroup directory it is attached to. */
+const char *kern_cgroup(const struct kern *k);
+
+/* The hooks as they are attached. Names and descriptors stay the kernel side's. */
+#define KERN_LINKS_MAX 64
+struct kern_link {
+	const char *name; /* the program's */
+	int fd;
+};
+unsigned kern_links(const struct kern *k);
+struct kern_link kern_link(const struct kern *k, unsigned i);
+/* The link that is pinned as the @i-th, for the caller to close; -1: nothing is pinned here. -ENOENT: its pin is gone. */
+int kern_link_pinned(const struct kern *k, unsigned i, int *ret_fd);
+/* @fd takes the place of the @i-th, pinned too, and is the kernel side's, whatever happens. -1: the one that is held is
+ * pinned again. */
+int kern_link_replace(struct kern *k, unsigned i, int fd);
 /* Pinned, all goes on without us; else it ends. */
 void kern_close(struct kern *k);
 DEFINE_OWNER(kern_owned, struct kern, kern_close)
@@ -106,8 +126,13 @@ enum kern_map {
 	KERN_SEQ,
 	KERN_WINDOW,
 	KERN_CB,
+	KERN_DOORS, /* this and the next: the kernel room's alone */
+	KERN_TASKS, /* -1 at level reduced, which has none */
+	KERN_ROOMS,
 	KERN_MAP_COUNT
 };
+/* The kernel side's own descriptor of a map; -1: no such map. */
+int kern_map(const struct kern *k, enum kern_map map);
 int kern_map_fd(struct kern *k, enum kern_map map, bool writable, int *ret_fd);
 
 /* Events of the kernel side: an epoll-able descriptor, and a call per event. */

@@ -5,6 +5,9 @@
  */
 #include "edge/kern_object.h"
 
+#include "base/twin.h"
+#include "edge/machine.h"
+
 #include "edge/kern.h"
 
 #include "../bpf/abi.h"
@@ -52,16 +55,7 @@ static bool file_says(const char *path, const char *word)
 
 bool kern_full_possible(void)
 {
-	owned_mem char *text = NULL;
-	char *rest, *name;
-	size_t len;
-
-	if (file_read(AT_FDCWD, "/sys/kernel/security/lsm", 4096, FILE_ANY, &text, &len) < 0)
-		return false;
-	for (rest = text; (name = strsep(&rest, ",\n"));)
-		if (strcmp(name, "bpf") == 0)
-			return true;
-	return false;
+	return !kept(lsm_listed) || machine_lsm_listed();
 }
 
 int kern_complain(char *error, size_t cap, int err, const char *what)

@@ -281,6 +281,8 @@ static int sources_add(struct kernel_room *k)
 	if (err == 0 && kern_level(k->kern) == CLEAT_LEVEL_REDUCED)
 		err = rescan_start(k);
 	if (err == 0)
+		err = kernel_watch(k);
+	if (err == 0)
 		err = admin_serve(k->admin);
 	if (err == 0)
 		err = watchdog_start(&k->watchdog, k->loop, k->rooms, PUBLIC_ROOMS);
@@ -297,9 +299,9 @@ int kernel_room_run(struct kernel_room *k)
 		log_error("loop", "error=\"%s\"", strerror(-err));
 		return 1;
 	}
-	log_event("ready", "level=%s generation=%u workloads=%u pins=%s",
-		  level_word(kern_level(k->kern)), k->current.p->generation,
-		  k->current.p->workloads.count, kern_origin_word(kern_origin(k->kern)));
+	log_event("ready", "level=%s generation=%u workloads=%u pins=%s", kernel_level_word(k),
+		  k->current.p->generation, k->current.p->workloads.count,
+		  kern_origin_word(kern_origin(k->kern)));
 	kernel_notify_ready(k, "");
 	return loop_run(k->loop, NULL, NULL);
 }

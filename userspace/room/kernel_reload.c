@@ -92,14 +92,24 @@ int kernel_keys_send(struct kernel_room *k, char *error, size_t error_cap)
 
 /* ---- what the service manager hears ---- */
 
+static void notify_state(struct kernel_room *k, const char *ready, const char *trouble)
+{
+	char line[1024], level[320];
+
+	kernel_level_line(k, level, sizeof(level));
+	snprintf(line, sizeof(line), "%sSTATUS=%s, policy generation %u%s%s", ready, level,
+		 k->current.p->generation, *trouble ? "; reload refused: " : "", trouble);
+	notify(line);
+}
+
 void kernel_notify_ready(struct kernel_room *k, const char *trouble)
 {
-	char state[768];
+	notify_state(k, "READY=1\n", trouble);
+}
 
-	snprintf(state, sizeof(state), "READY=1\nSTATUS=level %s, policy generation %u%s%s",
-		 level_word(kern_level(k->kern)), k->current.p->generation,
-		 *trouble ? "; reload refused: " : "", trouble);
-	notify(state);
+void kernel_notify_status(struct kernel_room *k)
+{
+	notify_state(k, "", k->reload_error);
 }
 
 /* MONOTONIC_USEC is for Type=notify-reload, systemd 253. */

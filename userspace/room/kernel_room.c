@@ -136,6 +136,10 @@ void kernel_room_free(struct kernel_room *k)
 	}
 	if (k->admin)
 		admin_free(k->admin);
+	if (k->watcher)
+		watcher_free(k->watcher);
+	if (k->probe)
+		kern_probe_free(k->probe);
 	if (k->kern)
 		kern_close(k->kern);
 	if (k->pins)
@@ -206,29 +210,41 @@ int kernel_room_read(struct kernel_room *k)
 
 /* ---- host key and the kernel side ---- */
 
-static int load_kernel_side(const struct kernel_options *o, const struct kern_pins *pins,
-			    const uint8_t *lineage, struct kern **ret)
+static int attach_point(const struct kernel_options *o, char mount[4096], const char **ret)
 {
-	struct kern_options ko = {
-		.cgroup = o->cgroup, .level = o->level, .pins = pins, .lineage = lineage
-	};
-	char mount[4096], error[1024] = "";
-	int err;
+	int err = o->cgroup ? 0 : cgroupfs_find(mount, 4096);
 
-	if (!ko.cgroup) {
-		err = cgroupfs_find(mount, sizeof(mount));
-		if (err == -ENOENT)
-			log_error("cgroup2", "error=\"" NO_CGROUP2 "\"");
-		else if (err < 0)
-			failed("cgroup2", err, "/proc/self/mountinfo");
-		if (err < 0)
-			return err;
-		ko.cgroup = mount;
-	}
-	err = kern_open(&ko, ret, error, sizeof(error));
-	if (err < 0)
-		log_error("kernel", "error=\"%s\"", error);
+	*ret = o->cgroup ? o->cgroup : mount;
+	if (err == -ENOENT)
+		log_error("cgroup2", "error=\"" NO_CGROUP2 "\"");
+	else if (err < 0)
+		failed("cgroup2", err, "/proc/self/mountinfo");
 	return err;
+}
+
+/* Adopted or loaded, attached and seen to run: the level is known before anything depends on it. Nothing is armed yet. */
+static int load_kernel_side(struct kernel_room *k)
+{
+	struct kern_options ko = { .level = k->o.level, .pins = k->pins, .lineage = k->lineage };
+	char mount[4096], error[2 * ARMING_LINE] = "";
+	struct arming a = { 0 };
+	int err = attach_point(&k->o, mount, &ko.cgroup);
+
+	if (err < 0)
+		return err;
+	err = arming_open(&ko, &k->keeper, &a, error, sizeof(error));
+	if (err < 0) {
+		log_error("kernel", "reason=not-armed error=\"%s\"", error);
+		return err;
+	}
+	k->kern = a.kern;
+	k->probe = a.probe;
+	memcpy(k->level_why, a.why, sizeof(k->level_why));
+	if (a.why[0])
+		log_error("level", "level=%s instead=full why=\"%s\"",
+			  level_word(kern_level(k->kern)), a.why);
+	arming_warn(kern_level(k->kern));
+	return 0;
 }
 
 static int load_host(const struct kernel_options *o, int *ret_key, struct host_facts *ret)
@@ -257,19 +273,43 @@ int kernel_room_load(struct kernel_room *k)
 	int err = load_host(&k->o, &k->host_key, &k->host);
 
 	if (err == 0)
-		err = load_kernel_side(&k->o, k->pins, k->lineage, &k->kern);
+		err = load_kernel_side(k);
 	if (err == 0)
-		err = kernel_keeper_set(k);
+		err = kernel_keeper_note(k);
 	if (err == 0)
 		kernel_pins_tell(k);
 	return err;
+}
+
+/* What this kernel can do, per level; good when the one that would be run at is. */
+static int check_levels(const struct kernel_options *o, const struct kern_pins *pins)
+{
+	struct kern_options ko = { .pins = pins };
+	char mount[4096], line[ARMING_LINE];
+	uint32_t best = CLEAT_LEVEL_NONE;
+
+	if (attach_point(o, mount, &ko.cgroup) < 0)
+		return -ENOENT;
+	for (uint32_t level = CLEAT_LEVEL_FULL; level >= CLEAT_LEVEL_REDUCED; level--) {
+		line[0] = '\0';
+		if (o->level != CLEAT_LEVEL_NONE && o->level != level)
+			continue;
+		if (arming_check(&ko, level, line, sizeof(line)) < 0) {
+			log_error("kernel", "level=%s result=refused error=\"%s\"",
+				  level_word(level), line);
+			continue;
+		}
+		log_event("kernel", "level=%s result=ok", level_word(level));
+		best = level > best ? level : best;
+	}
+	arming_warn(best);
+	return best == CLEAT_LEVEL_NONE ? -ENOTSUP : 0;
 }
 
 int kernel_room_check(const struct kernel_options *o)
 {
 	struct reader_options ro = { o->config_dir, o->state_dir, o->format };
 	owned(kern_pins_owned) struct kern_pins *pins = NULL;
-	owned(kern_owned) struct kern *kern = NULL;
 	owned_fd int image = -1, key = -1;
 	struct host_facts host;
 	struct keeper keeper;
@@ -291,12 +331,9 @@ int kernel_room_check(const struct kernel_options *o)
 	kernel_keeper_reach(o, &keeper);
 	err = kernel_pins_look(o, &pins);
 	if (err == 0)
-		err = load_kernel_side(o, pins, NULL, &kern);
+		err = check_levels(o, pins);
 	kernel_keeper_leave(&keeper);
-	if (err < 0)
-		return err;
-	log_event("kernel", "result=ok level=%s", level_word(kern_level(kern)));
-	return 0;
+	return err;
 }
 
 /* ---- the rooms ---- */
@@ -403,10 +440,13 @@ int kernel_room_arm(struct kernel_room *k)
 	int err;
 
 	kernel_pins_wait(k);
-	err = kern_attach(k->kern, error, sizeof(error));
-
-	if (err == 0)
-		err = kern_policy_set(k->kern, k->current.p, error, sizeof(error));
+	err = kern_policy_set(k->kern, k->current.p, error, sizeof(error));
+	if (err == 0) {
+		err = kern_arm(k->kern);
+		if (err < 0)
+			snprintf(error, sizeof(error), "cannot arm (cleat_config): %s",
+				 strerror(-err));
+	}
 	if (err == 0) /* a rotation may be under way */
 		err = kernel_keys_send(k, error, sizeof(error));
 	if (err < 0) {

@@ -6,12 +6,14 @@
 #include "edge/audit.h"
 #include "edge/keeper.h"
 #include "edge/kern.h"
+#include "room/arming.h"
 #include "room/channel.h"
 #include "room/kernel_admin.h"
 #include "room/kernel_room.h"
 #include "room/loop.h"
 #include "room/rooms.h"
 #include "room/watchdog.h"
+#include "room/watcher.h"
 
 enum { SIGN, CHECK, PUBLIC_ROOMS };
 
@@ -32,6 +34,9 @@ struct kernel_room {
 	struct host_facts host;
 	struct kern_pins *pins; /* their lock is the kernel side's */
 	struct kern *kern;
+	struct kern_probe *probe;
+	struct watcher *watcher;
+	char level_why[ARMING_LINE]; /* why the level is not full; "": it is, or nobody wanted it */
 	uint8_t lineage[KERN_LINEAGE]; /* of the labels that this run-time directory gives */
 	uint64_t begun_ns;	       /* boot clock */
 	struct keeper keeper;	       /* unless reduced was asked for */
@@ -75,7 +80,7 @@ int kernel_keys_send(struct kernel_room *k, char *error, size_t error_cap);
  * rooms are born there. */
 int kernel_keeper_settle(struct kernel_room *k);
 /* It is the kernel side's keeper, level full, and known to who comes after us. */
-int kernel_keeper_set(struct kernel_room *k);
+int kernel_keeper_note(struct kernel_room *k);
 /* For who is no daemon: where the pins are refused, into the cgroup whose root they are not refused to; and out of it.
  * The path is "" where there is nothing to leave. */
 void kernel_keeper_reach(const struct kernel_options *o, struct keeper *ret);
@@ -99,6 +104,14 @@ int kernel_reload_finish(struct kernel_room *k);
 
 /* What `systemctl status` shows; READY=1 ends what RELOADING=1 began. @trouble: "" or what was refused. */
 void kernel_notify_ready(struct kernel_room *k, const char *trouble);
+/* The same line when something else than a reload has changed it. */
+void kernel_notify_status(struct kernel_room *k);
+
+/* Starts watching what is armed (kernel_level.c). */
+int kernel_watch(struct kernel_room *k);
+/* What is in force now, as a word, and in a longer line why it is not more. */
+const char *kernel_level_word(const struct kernel_room *k);
+void kernel_level_line(const struct kernel_room *k, char *ret, size_t cap);
 
 /* What a room may say (kernel_life.c). */
 int kernel_room_listen(struct kernel_room *k, int which);
