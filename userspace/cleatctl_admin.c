@@ -156,6 +156,11 @@ const char *count_word(enum cleat_count which)
 
 const char *const admin_rooms[ADMIN_ROOMS] = { "sign", "check" };
 
+static bool is_armed(const struct cleat_admin_answer_status *s)
+{
+	return s->config.epoch && s->config.level != CLEAT_LEVEL_NONE;
+}
+
 static void status_json(const struct cleat_admin_answer_status *s)
 {
 	printf("{\"ok\":true,\"pid\":%u,\"level\":\"%s\",\"epoch\":%u,\"pins\":\"%s\",\"generation\":%u,"
@@ -169,6 +174,14 @@ static void status_json(const struct cleat_admin_answer_status *s)
 	put_member("config_dir", s->config_dir);
 	put_member("state_dir", s->state_dir);
 	put_member("reload_error", s->reload_error);
+	put_member("wanted", level_word(s->wanted));
+	put_member("why", s->why);
+	printf(",\"armed\":%s,\"reason\":\"%s\",\"hooks\":%u,\"falls\":%" PRIu64
+	       ",\"looked_ms\":%" PRIu64 ",\"proved_ms\":%" PRIu64 ",\"clock_synchronised\":%s",
+	       is_armed(s) ? "true" : "false",
+	       reason_word(is_armed(s) ? REASON_OK : REASON_NOT_ARMED), s->hooks, s->falls,
+	       (s->now_ns - s->looked_ns) / 1000000, (s->now_ns - s->proved_ns) / 1000000,
+	       s->synchronised ? "true" : "false");
 	fputs(",\"kernel\":{", stdout);
 	for (unsigned i = 0; i < CLEAT_COUNT_COUNT; i++)
 		printf("%s\"%s\":%" PRIu64, i ? "," : "", count_word(i), s->counts[i]);
@@ -192,7 +205,14 @@ static void status_text(const struct cleat_admin_answer_status *s)
 	printf("cleatd %s, pid %u, up %" PRIu64 " s\n", s->version, s->pid, up_s);
 	printf("kernel side  level %s, arming epoch %u, pins %s%s\n", level_word(s->config.level),
 	       s->config.epoch, kern_origin_word(s->pins),
-	       s->config.epoch ? "" : ": not armed, nothing is signed or verified");
+	       is_armed(s) ? "" : ": not armed, nothing is signed or verified");
+	if (s->why[0])
+		printf("%s %s\n", is_armed(s) ? "not full    " : "not armed   ", s->why);
+	printf("watcher      %u hooks, looked %" PRIu64 " ms ago, seen running %" PRIu64
+	       " s ago, %" PRIu64 " times found incomplete\n",
+	       s->hooks, (s->now_ns - s->looked_ns) / 1000000,
+	       (s->now_ns - s->proved_ns) / 1000000000, s->falls);
+	printf("clock        %s\n", s->synchronised ? "synchronised" : "not synchronised");
 	printf("policy       generation %u: %u workloads, %u keys, %u revoked\n",
 	       s->head.policy_generation, s->workloads, s->keys, s->revoked);
 	printf("reloads      %" PRIu64 ", %" PRIu64 " failed%s%s\n", s->reloads, s->reloads_failed,
@@ -227,7 +247,7 @@ int verb_status(const struct ctl *c, int argc, char **argv)
 	else
 		status_text(&s);
 	/* a daemon that cannot sign is no "yes" to anybody who asks by the exit code */
-	return s.config.epoch && s.config.level != CLEAT_LEVEL_NONE ? EXIT_SUCCESS : EXIT_FAILURE;
+	return is_armed(&s) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* ---- sockets ---- */

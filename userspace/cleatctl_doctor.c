@@ -11,6 +11,7 @@
 #include "edge/cgroupfs.h"
 #include "edge/kern.h"
 #include "edge/keys.h"
+#include "edge/machine.h"
 #include "edge/policy_yaml.h"
 #include "edge/sig.h"
 #include <errno.h>
@@ -20,7 +21,6 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -53,21 +53,6 @@ static struct finding found(enum state state, const char *remedy, const char *fo
 	return f;
 }
 
-/* A word of a list in a file of the kernel's, as "a,b,c" or "a [b] c". */
-static bool file_names(const char *path, const char *word)
-{
-	owned_mem char *text = NULL;
-	char *rest, *at;
-	size_t len;
-
-	if (file_read(AT_FDCWD, path, 4096, FILE_ANY, &text, &len) < 0)
-		return false;
-	for (rest = text; (at = strsep(&rest, ", \n"));)
-		if (strcmp(at, word) == 0)
-			return true;
-	return false;
-}
-
 static struct finding look_root(const struct patient *p)
 {
 	(void)p;
@@ -77,17 +62,75 @@ static struct finding look_root(const struct patient *p)
 		     "you are not root: keys, policy and the daemon may be hidden from you");
 }
 
+static bool is_at_least(const struct machine_kernel *k, unsigned major, unsigned minor)
+{
+	return k->major > major || (k->major == major && k->minor >= minor);
+}
+
 static struct finding look_kernel(const struct patient *p)
 {
-	struct utsname u;
-	unsigned major = 0, minor = 0;
+	struct machine_kernel k;
 
 	(void)p;
-	if (uname(&u) < 0 || sscanf(u.release, "%u.%u", &major, &minor) != 2)
+	if (machine_kernel(&k) < 0)
 		return found(FAIL, "run Linux 6.1 or newer", "the kernel's version is unknown");
-	if (major < 6 || (major == 6 && minor < 1))
-		return found(FAIL, "run Linux 6.1 or newer", "Linux %s is too old", u.release);
-	return found(WELL, NULL, "Linux %s", u.release);
+	if (!is_at_least(&k, 6, 1))
+		return found(FAIL, "run Linux 6.1 or newer", "Linux %s is too old", k.release);
+	return found(WELL, NULL, "Linux %s (point release %u.%u.%u)", k.release, k.major, k.minor,
+		     k.patch);
+}
+
+/* Known bugs that whoever uses what we use is exposed to. The distribution may have mended them all the same. */
+static struct finding look_flaws(const struct patient *p)
+{
+	struct machine_kernel k;
+	struct machine_flaw f;
+	char all[512] = "";
+	size_t at = 0;
+
+	(void)p;
+	if (machine_kernel(&k) < 0)
+		return found(WARN, "run Linux 6.1 or newer", "the kernel's version is unknown");
+	for (unsigned i = 0; machine_flaw(&k, i, &f) && at < sizeof(all); i++)
+		at += (size_t)snprintf(all + at, sizeof(all) - at, "%s%s: %s (ends with: %s)",
+				       i ? "; " : "", f.id, f.what, f.ends);
+	if (!all[0])
+		return found(WELL, NULL,
+			     "no bug of this kernel is known that we would be exposed to");
+	return found(WARN, "upgrade the kernel; your distribution says whether its own has the fix",
+		     "%s", all);
+}
+
+static struct finding look_ftrace(const struct patient *p)
+{
+	(void)p;
+	if (machine_ftrace_off())
+		return found(
+			FAIL, "sysctl kernel.ftrace_enabled=1",
+			"kernel.ftrace_enabled is 0: no BPF LSM program is called; level full is not to be had");
+	return found(WELL, NULL, "kernel.ftrace_enabled lets BPF LSM programs run");
+}
+
+/* What could be had here, as far as reading tells: cleatd check loads it, and at the start a live probe tries it. */
+static struct finding look_levels(const struct patient *p)
+{
+	struct machine_kernel k = { 0 };
+	bool btf = access("/sys/kernel/btf/vmlinux", R_OK) == 0;
+	bool locked = machine_file_names("/sys/kernel/security/lockdown", "[confidentiality]");
+	bool full, reduced;
+
+	(void)p;
+	machine_kernel(&k);
+	full = btf && !locked && machine_lsm_listed() && !machine_ftrace_off() &&
+	       is_at_least(&k, 6, 1);
+	reduced = btf && is_at_least(&k, 6, 5);
+	return found(full      ? WELL
+		     : reduced ? WARN
+			       : FAIL,
+		     full ? NULL : "the lines around this one say what is missing",
+		     "level full: %s; level reduced: %s%s", full ? "yes" : "no",
+		     reduced ? "yes" : "no",
+		     full || reduced ? "" : ": cleatd would refuse to arm (not-armed)");
 }
 
 static struct finding look_btf(const struct patient *p)
@@ -101,14 +144,13 @@ static struct finding look_btf(const struct patient *p)
 
 static struct finding look_lsm(const struct patient *p)
 {
-	struct utsname u;
-	unsigned major = 0, minor = 0;
+	struct machine_kernel k = { 0 };
 
 	(void)p;
-	if (file_names("/sys/kernel/security/lsm", "bpf"))
-		return found(WELL, NULL, "BPF LSM is active: level full");
-	if (uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2 &&
-	    (major > 6 || (major == 6 && minor >= 5)))
+	machine_kernel(&k);
+	if (machine_lsm_listed())
+		return found(WELL, NULL, "BPF LSM is active");
+	if (is_at_least(&k, 6, 5))
 		return found(WARN,
 			     "boot with lsm=...,bpf (CONFIG_BPF_LSM=y), securityfs mounted at "
 			     "/sys/kernel/security",
@@ -122,7 +164,7 @@ static struct finding look_lsm(const struct patient *p)
 static struct finding look_lockdown(const struct patient *p)
 {
 	(void)p;
-	if (file_names("/sys/kernel/security/lockdown", "[confidentiality]"))
+	if (machine_file_names("/sys/kernel/security/lockdown", "[confidentiality]"))
 		return found(WARN, "boot with lockdown=integrity or without",
 			     "lockdown=confidentiality refuses the programs of level full");
 	return found(WELL, NULL, "no lockdown that refuses programs");
@@ -226,23 +268,24 @@ static struct finding look_daemon(const struct patient *p)
 			"systemctl start cleatd, or cleatd run; --runtime-dir says where it is",
 			"no cleatd answers");
 	if (!s.config.epoch || s.config.level == CLEAT_LEVEL_NONE)
-		return found(FAIL, "see its log; the lines above say what is missing",
-			     "cleatd runs and is not armed");
+		return found(FAIL, "it goes on trying; what it names must be put right",
+			     "cleatd runs and is not armed: %.500s", s.why);
 	if (s.reload_error[0])
 		return found(WARN, "put that right, then \"cleatctl reload\"",
 			     "cleatd runs on generation %u; the last reload failed: %.400s",
 			     s.head.policy_generation, s.reload_error);
 	return found(s.config.level == CLEAT_LEVEL_FULL ? WELL : WARN,
 		     s.config.level == CLEAT_LEVEL_FULL ? NULL : "the lines above say why not full",
-		     "cleatd runs at level %s, generation %u", level_word(s.config.level),
-		     s.head.policy_generation);
+		     "cleatd runs at level %s, generation %u%s%.400s", level_word(s.config.level),
+		     s.head.policy_generation, s.why[0] ? ": " : "", s.why);
 }
 
 static const struct {
 	const char *name;
 	struct finding (*look)(const struct patient *p);
 } looks[] = {
-	{ "root", look_root },	  { "kernel", look_kernel },	 { "btf", look_btf },
+	{ "root", look_root },	  { "kernel", look_kernel },	 { "flaws", look_flaws },
+	{ "btf", look_btf },	  { "ftrace", look_ftrace },	 { "levels", look_levels },
 	{ "lsm", look_lsm },	  { "lockdown", look_lockdown }, { "cgroup2", look_cgroup },
 	{ "bpffs", look_bpffs },  { "clock", look_clock },	 { "users", look_users },
 	{ "host-key", look_key }, { "policy", look_policy },	 { "daemon", look_daemon },

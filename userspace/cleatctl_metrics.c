@@ -59,6 +59,17 @@ static void kernel_side(FILE *to, const struct cleat_admin_answer_status *s)
 	fprintf(to, "cleat_level_info{level=\"%s\"} 1\n", level_word(s->config.level));
 	counter(to, "cleat_arming_epoch_total", s->config.epoch,
 		"Times the kernel side was completed or found incomplete.");
+	head(to, "cleat_level_wanted_info", "gauge", "The level in force while armed.");
+	fprintf(to, "cleat_level_wanted_info{level=\"%s\"} 1\n", level_word(s->wanted));
+	counter(to, "cleat_level_falls_total", s->falls,
+		"Times the kernel side was found incomplete since the start.");
+	gauge(to, "cleat_hooks", s->hooks, "Hooks that are watched.");
+	gauge(to, "cleat_watched_age_seconds", (s->now_ns - s->looked_ns) / 1000000000,
+	      "Since the watcher looked at them.");
+	gauge(to, "cleat_proved_age_seconds", (s->now_ns - s->proved_ns) / 1000000000,
+	      "Since a live probe saw them run; at level reduced that is the start.");
+	gauge(to, "cleat_clock_synchronised", s->synchronised,
+	      "0: the kernel calls the clock unsynchronised.");
 	head(to, "cleat_kernel_total", "counter", "What the kernel side counted, by kind.");
 	for (unsigned i = 0; i < CLEAT_COUNT_COUNT; i++)
 		fprintf(to, "cleat_kernel_total{kind=\"%s\"} %" PRIu64 "\n", count_word(i),

@@ -158,3 +158,25 @@ def long_lived(s):
         for c, then in zip(clocks, start):
             right_again(c, then)
     control()
+
+
+@test(184, name="clock_set_forward_a_day")
+def set_forward(s):
+    """A day ahead on the receiving host everything has expired, on the signing host nothing is valid yet; said so, and over
+    when the clock is right again, without a restart, for the very same processes."""
+    day = 24 * 3600 * SECOND
+    good, svc = s.actor(s.a), s.service()
+    control = lambda: s.accepted(good, svc)  # noqa: E731
+    control()
+    for host, reason in ((s.b, ("expired", "wrong-establishment")), (s.a, ("not-yet-valid", "wrong-establishment"))):
+        clock = s.clock(host)
+        start = clock.must("now")
+        one = s.connect(good, svc, "one")
+        try:
+            clock.must("step %d" % day)
+            t = s.sign(good, "one")
+            s.refused(lambda: s.verify(svc, one, t), reason, s.b)
+        finally:
+            right_again(clock, start)
+        s.reset(good, "one", svc, one)
+        control()

@@ -21,7 +21,8 @@ static uint32_t least(uint32_t a, uint32_t b)
 /* What may be said of something born in arming epoch @epoch: seen from its birth on without a gap, or not. */
 static uint32_t level_of_epoch(const struct cleat_config *now, uint32_t epoch)
 {
-	return epoch && epoch == now->epoch ? CLEAT_LEVEL_FULL : CLEAT_LEVEL_REDUCED;
+	return epoch && (epoch == now->epoch || !kept(epoch_now)) ? CLEAT_LEVEL_FULL
+								  : CLEAT_LEVEL_REDUCED;
 }
 
 static enum reason armed(int map, struct cleat_config *ret)
@@ -29,6 +30,24 @@ static enum reason armed(int map, struct cleat_config *ret)
 	if (kern_config_get(map, ret) < 0 || !ret->epoch || ret->level == CLEAT_LEVEL_NONE)
 		return REASON_NOT_ARMED;
 	return REASON_OK;
+}
+
+/* The epoch of a connection that was opened before counts now: it may have changed since. */
+static uint32_t level_of_caller(const struct cleat_config *now, const struct cleat_caller *c)
+{
+	return least(now->level,
+		     least(level_of_epoch(now, c->epoch), level_of_epoch(now, c->proc.epoch)));
+}
+
+enum reason facts_caller_now(const struct facts_maps *maps, const struct cleat_caller *c,
+			     uint32_t *ret_level)
+{
+	struct cleat_config now;
+	enum reason r = armed(maps->config, &now);
+
+	if (r == REASON_OK)
+		*ret_level = level_of_caller(&now, c);
+	return r;
 }
 
 enum reason facts_caller(const struct facts_maps *maps, const struct policy_image *p, int api_fd,
@@ -41,8 +60,7 @@ enum reason facts_caller(const struct facts_maps *maps, const struct policy_imag
 		return r;
 	if (kern_caller_get(maps->callers, api_fd, ret) < 0)
 		return REASON_PEER_GONE;
-	*ret_level = least(now.level, least(level_of_epoch(&now, ret->epoch),
-					    level_of_epoch(&now, ret->proc.epoch)));
+	*ret_level = level_of_caller(&now, ret);
 	return policy_workload(p, ret->owner.label) ? REASON_OK : REASON_NO_WORKLOAD;
 }
 
@@ -137,7 +155,7 @@ enum reason facts_connection(const struct facts_maps *maps, const struct policy_
 	if (compute(host, &f) < 0)
 		return REASON_INTERNAL;
 	f.level = least(
-		least(now.level, caller_level),
+		least(level_of_caller(&now, caller), caller_level),
 		least(level_of_epoch(&now, f.tag.epoch), level_of_epoch(&now, f.tag.proc.epoch)));
 	*ret = f;
 	return REASON_OK;

@@ -38,6 +38,9 @@ struct facts_maps {
 /* The caller of an API connection. NOT_ARMED, PEER_GONE, NO_WORKLOAD (caller is filled then, label 0). */
 enum reason facts_caller(const struct facts_maps *maps, const struct policy_image *p, int api_fd,
 			 struct cleat_caller *ret, uint32_t *ret_level);
+/* What the caller is now, whenever it connected: NOT_ARMED, or its level. */
+enum reason facts_caller_now(const struct facts_maps *maps, const struct cleat_caller *c,
+			     uint32_t *ret_level);
 /* The connection behind @sock_fd as the caller's own: step 8 without the claims. */
 enum reason facts_connection(const struct facts_maps *maps, const struct policy_image *p,
 			     const struct host_facts *host, const struct cleat_caller *caller,

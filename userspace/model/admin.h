@@ -67,6 +67,14 @@ struct cleat_admin_answer_status {
 	char reload_error[CLEAT_ADMIN_PATH]; /* of the last reload; empty: it succeeded */
 	uint32_t pins;			     /* enum kern_origin: how the kernel side came about */
 	uint32_t pins_zero;
+	uint32_t wanted;       /* enum cleat_level: what is in force while armed */
+	uint32_t hooks;	       /* that the watcher looks at */
+	uint32_t synchronised; /* 1: the kernel calls the clock so */
+	uint32_t zero;
+	uint64_t falls;		    /* times it was found incomplete since the start */
+	uint64_t looked_ns;	    /* boot clock: the watcher's last look */
+	uint64_t proved_ns;	    /* boot clock: a probe saw the hooks run */
+	char why[CLEAT_ADMIN_PATH]; /* why not armed, or not full; empty: it is */
 };
 
 #endif

@@ -49,6 +49,16 @@ void caller_identify(const struct facts_maps *maps, const struct policy_image *p
 		ret->reason = identify_reduced(p, &config, api_fd, ret);
 	else
 		ret->reason = REASON_NOT_ARMED;
+	ret->who = ret->reason;
+}
+
+void caller_again(const struct facts_maps *maps, struct caller *c)
+{
+	enum reason now;
+
+	c->level = CLEAT_LEVEL_NONE;
+	now = facts_caller_now(maps, &c->tag, &c->level);
+	c->reason = now == REASON_OK ? c->who : now;
 }
 
 bool caller_sent(const struct caller *c, int pidfd)

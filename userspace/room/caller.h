@@ -11,13 +11,18 @@
 struct caller {
 	struct cleat_caller tag; /* label 0: no workload */
 	uint32_t level;
-	enum reason reason; /* OK, NO_WORKLOAD, or why it is not known */
-	int pidfd;	    /* level reduced: of who connected; -1 else */
+	enum reason
+		reason;	 /* OK, NO_WORKLOAD, or why it is not known; NOT_ARMED while that is so */
+	enum reason who; /* the same as it was when it connected */
+	int pidfd;	 /* level reduced: of who connected; -1 else */
 	uint32_t share_uid; /* SO_PEERCRED's, known or not: who is charged. Decides nothing else */
 };
 
 void caller_identify(const struct facts_maps *maps, const struct policy_image *p, int api_fd,
 		     struct caller *ret);
+/* Before every request: is the kernel side armed now, and what is the caller's level in this epoch? Who it is does not
+ * change; where that could not be said before (NOT_ARMED), identify again. */
+void caller_again(const struct facts_maps *maps, struct caller *c);
 /* Is @pidfd (of one message, -1: none came) the process that connected? */
 bool caller_sent(const struct caller *c, int pidfd);
 

@@ -127,6 +127,18 @@ static int learn(struct connection *c)
 	return err;
 }
 
+/* Before each message: what may have changed since it connected. */
+static int learn_again(struct connection *c)
+{
+	const struct door_room *room = c->door->room;
+
+	if (c->caller.who == REASON_NOT_ARMED) /* nobody could say then */
+		return learn(c);
+	if (room->again)
+		room->again(room->room, &c->caller);
+	return 0;
+}
+
 /* Now it is in its own share, and its messages are heard. */
 static void settle(struct connection *c)
 {
@@ -148,7 +160,7 @@ static void turn(struct connection *c)
 		return;
 	}
 	c->used_ns = now_ns();
-	if ((c->caller.reason == REASON_NOT_ARMED && learn(c) < 0) || !door_message(c)) {
+	if (learn_again(c) < 0 || !door_message(c)) {
 		connection_close(c);
 		return;
 	}

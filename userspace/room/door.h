@@ -58,6 +58,8 @@ struct door_room {
 	/* A message that does not reach serve(): the account alone. Gives the reason to answer. */
 	enum reason (*refuse)(void *room, const struct door_call *call, enum reason reason,
 			      const char *detail, struct door_answer *answer);
+	/* Before each message: what of that may have changed since. NULL: nothing does. */
+	void (*again)(void *room, struct caller *c);
 };
 
 /* What became of connections. */

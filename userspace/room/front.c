@@ -139,6 +139,13 @@ static void identify(void *room, int api_fd, struct caller *ret)
 	caller_identify(&f->maps, f->image, api_fd, ret);
 }
 
+static void again(void *room, struct caller *c)
+{
+	struct front *f = room;
+
+	caller_again(&f->maps, c);
+}
+
 static enum reason refuse(void *room, const struct door_call *call, enum reason reason,
 			  const char *detail, struct door_answer *answer)
 {
@@ -204,6 +211,7 @@ int front_run(struct front *f)
 	f->connections = door_capacity();
 	f->door.room = f;
 	f->door.identify = identify;
+	f->door.again = again;
 	f->door.refuse = refuse;
 	f->channel = (struct loop_source){ ROOM_FD_CHANNEL, on_channel, f };
 	err = loop_add(f->loop, &f->channel, EPOLLIN);

@@ -79,6 +79,7 @@ static enum reason on_status(struct admin *a, struct conn *c, const union asked 
 	snprintf(s->config_dir, sizeof(s->config_dir), "%s", k->o.config_dir);
 	snprintf(s->state_dir, sizeof(s->state_dir), "%s", k->o.state_dir);
 	snprintf(s->reload_error, sizeof(s->reload_error), "%s", k->reload_error);
+	kernel_level_status(k, s);
 	return kern_counts(k->kern, s->counts) < 0 || kern_config(k->kern, &s->config) < 0
 		       ? REASON_INTERNAL
 		       : REASON_OK;

@@ -2,6 +2,7 @@
 /* The kernel room's word on the level: what the watcher finds goes into log, audit and the service manager's status. */
 #include "room/kernel_state.h"
 
+#include "model/admin.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,6 +30,21 @@ void kernel_level_line(const struct kernel_room *k, char *ret, size_t cap)
 			 k->level_why[0] ? " (not full: " : "", k->level_why,
 			 k->level_why[0] ? ")" : "",
 			 s && !s->synchronised ? ", clock not synchronised" : "");
+}
+
+void kernel_level_status(const struct kernel_room *k, struct cleat_admin_answer_status *ret)
+{
+	const struct watcher_state *s = state(k);
+
+	ret->wanted = kern_level(k->kern);
+	snprintf(ret->why, sizeof(ret->why), "%s", s && s->why[0] ? s->why : k->level_why);
+	if (!s)
+		return;
+	ret->hooks = s->hooks;
+	ret->synchronised = s->synchronised;
+	ret->falls = s->falls;
+	ret->looked_ns = s->looked_ns;
+	ret->proved_ns = s->proved_ns;
 }
 
 static void audit_level(struct kernel_room *k, const struct watcher_state *s)

@@ -112,6 +112,8 @@ int kernel_watch(struct kernel_room *k);
 /* What is in force now, as a word, and in a longer line why it is not more. */
 const char *kernel_level_word(const struct kernel_room *k);
 void kernel_level_line(const struct kernel_room *k, char *ret, size_t cap);
+struct cleat_admin_answer_status;
+void kernel_level_status(const struct kernel_room *k, struct cleat_admin_answer_status *ret);
 
 /* What a room may say (kernel_life.c). */
 int kernel_room_listen(struct kernel_room *k, int which);

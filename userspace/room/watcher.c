@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/twin.h"
 #include "edge/kern_watch.h"
 #include "edge/machine.h"
 #include "model/assertion.h"
@@ -270,7 +269,7 @@ static void gap_look(struct watcher *w, uint64_t now)
 	if (gap_ms < GAP_MS)
 		return;
 	log_event("unwatched", "ms=%" PRIu64 " armed=%s", gap_ms, w->s.armed ? "yes" : "no");
-	if (!w->s.armed || gap_ms < GAP_MAX_MS || !kept(watch_gap))
+	if (!w->s.armed || gap_ms < GAP_MAX_MS)
 		return;
 	if (epoch_begin(w, kern_level(w->k)))
 		w->room.changed(w->room.ctx, &w->s);

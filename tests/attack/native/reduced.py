@@ -21,7 +21,7 @@ def load():
 
 def main():
     words = [w for w in sys.argv[1:] if not w.startswith("-")]
-    chosen = [(n, f) for n, f in load() if not words or any(w in n for w in words)]
+    chosen = [(n, f) for n, f in load() if any(w in n for w in words) or not (words or getattr(f, "named_only", False))]
     if "--list" in sys.argv:
         print("\n".join(n for n, _ in chosen))
         return 0

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The level (attacks.md 91, 95, 107): proved before it is claimed, lost when a hook is, back when it is, and never claimed
+for what was born in between."""
+import json
+
+import stage
+from stage import Accepted, Wrong, test, until
+
+FTRACE = "/proc/sys/kernel/ftrace_enabled"
+FULL = 2
+
+
+def status(host):
+    """The exit status says whether it is armed; a daemon that is not is an answer all the same."""
+    out = host.run("%s/cleatctl --json status" % stage.BUILD_MAIN)[1]
+    return json.loads(out[out.index("{"):])
+
+
+def turn_ftrace(host, on):
+    host.ask("write", FTRACE, "%d\n" % on)      # no exec: the witness of execs has no part in it
+
+
+def scene(s):
+    good, svc = s.actor(s.a), s.service()
+    s.accepted(good, svc)
+    return good, svc
+
+
+def looked_ns(clock):
+    return clock.must("now")["boot"]
+
+
+@test(107, name="tracing_switched_off", twin="probe")
+def ftrace_off(s):
+    """ftrace_enabled=0 silences every LSM program while its link stays whole: only the live probe can tell."""
+    good, svc = scene(s)
+    clock = s.clock(s.a)
+    s.connect(good, svc, "before")
+    epoch = status(s.a)["epoch"]
+    turn_ftrace(s.a, False)
+    began, t = looked_ns(clock), {"ok": True}
+    try:
+        # Emulated time runs sixteen times as fast as the guest works: five seconds of it are a fraction of one.
+        while t["ok"] and looked_ns(clock) - began < 5 * 10**9:
+            t = good("sign before " + s.audience())
+        if t["ok"]:
+            raise Accepted("signed at level full while no LSM hook runs")
+        if t["reason"] != "not-armed":
+            raise Wrong("refused with %s" % t)
+        took = (looked_ns(clock) - began) / 1e9
+        now = status(s.a)
+        if now["armed"] or now["level"] != "none" or "ftrace_enabled" not in now["why"]:
+            raise Wrong("status: %s" % now)
+        who = good("whoami")
+        if who["ok"]:
+            raise Wrong("an old API connection still has a level: %s" % who)
+    finally:
+        turn_ftrace(s.a, True)
+    until(lambda: status(s.a)["armed"], "the level to come back", 60)
+    print("    noticed after %.1f s of the guest's time, epoch %d -> %d" % (took, epoch, status(s.a)["epoch"]))
+    if status(s.a)["epoch"] < epoch + 2:
+        raise Wrong("the epoch does not count both: %s" % status(s.a))
+    s.accepted(s.actor(s.a), svc)
+
+
+@test(91, 107, name="born_before_a_hook_was_lost", twin="epoch_now")
+def born_before(s):
+    """The sock_ops hook of a is forced off its cgroup: it is put back, without a restart, and what was born before is not
+    full any more: neither the connection, nor the process that made it."""
+    good, svc = scene(s)
+    one = s.connect(good, svc, "before")
+    epoch = status(s.a)["epoch"]
+    link = json.loads(s.a.sh("bpftool -j link show"))
+    link = [l["id"] for l in link if l["type"] == "cgroup" and l.get("attach_type") == "cgroup_sock_ops"]
+    if len(link) != 1:
+        raise Wrong("the guest has %d sock_ops links" % len(link))
+    s.a.sh("bpftool link detach id %d" % link[0])
+    until(lambda: status(s.a)["epoch"] >= epoch + 2 and status(s.a)["armed"], "fall and rise", 60)
+    if status(s.a)["falls"] < 1:
+        raise Wrong("no fall: %s" % status(s.a))
+    fresh = s.actor(s.a)
+    control = lambda: s.accepted(fresh, svc)  # noqa: E731
+    t = s.sign(good, "before")
+    s.refused(lambda: s.verify(svc, one, t), "level", s.b, control=control)
+    if s.claims(t)["cleat/level"] != "reduced":
+        raise Wrong("claims %s" % s.claims(t))
+
+
+@test(95, name="bpf_is_no_active_lsm", twin="lsm_listed")
+def not_listed(s):
+    """The kernel does not say that it calls BPF LSM (here: the file says so; tests/e2e/vm boots without it): level full is
+    refused, whatever attaches."""
+    scene(s)
+    fake, real = "/run/lsm-without-bpf", "/sys/kernel/security/lsm"
+    s.dismiss()
+    s.a.stop()
+    s.a.write(fake, "lockdown,capability,yama,apparmor")
+    s.a.sh("mount --bind %s %s" % (fake, real))
+    try:
+        up = True
+        try:
+            s.a.start(args="--level full")
+        except Wrong as e:
+            up = False
+            if "reason=not-armed" not in str(e) or "lsm=" not in str(e):
+                raise
+        if up:
+            raise Accepted("level %s although the kernel names no bpf" % status(s.a)["level"])
+    finally:
+        s.a.stop()
+        s.a.sh("umount " + real)
+        s.a.start(args="")
+    scene(s)
