@@ -101,7 +101,22 @@ static long other_world(void)
 	return n;
 }
 
+static int order(const void *a, const void *b)
+{
+	return *(const char *)a - *(const char *)b;
+}
+
+/* A policy of some thousand workloads. */
+static int sorted(void)
+{
+	static char many[1 << 20];
+
+	qsort(many, sizeof(many) / 64, 64, order);
+	return 0;
+}
+
 ATTEMPT(nothing, getpid())
+ATTEMPT(large_sort, sorted())
 ATTEMPT(memory, map_as(PROT_READ | PROT_WRITE))
 ATTEMPT(randomness, (int)syscall(SYS_getrandom, buffer, 8, 0))
 ATTEMPT(message, descriptor_send())
@@ -201,6 +216,7 @@ static const struct {
 } rows[] = {
 	{ "good: a call it lives on", nothing, { 0, 0, 0 } },
 	{ "good: memory", memory, { 0, 0, 0 } },
+	{ "good: a large array is sorted", large_sort, { 0, 0, 0 } },
 	{ "good: random numbers", randomness, { 0, 0, 0 } },
 	{ "good: a message (to what is no socket)", message, { ENOTSOCK, ENOTSOCK, ENOTSOCK } },
 	{ "good: a map is read (none is there)", map_read, { EINVAL, EINVAL, KILLED } },

@@ -162,9 +162,20 @@ int jail_begin(const char *room, bool reduced)
 
 /* ---- enter ---- */
 
-/* What the C library would do at first use and could not any more: the time zone's file, a heap for each thread. */
+static int order_none(const void *a, const void *b)
+{
+	(void)a;
+	(void)b;
+	return 0;
+}
+
+/* What the C library would do at first use and could not any more: the time zone's file; the size of memory, which qsort(3)
+ * asks for before it sorts what is no small array (until glibc 2.37); a heap for each thread. */
 static int settle_libc(void)
 {
+	char large[4096] = "";
+
+	qsort(large, 64, sizeof(large) / 64, order_none);
 	tzset();
 	mallopt(M_ARENA_MAX, 1);
 	return 0;
