@@ -266,8 +266,9 @@ class Host:
     def enrol(self):
         """A host that never was one before: makes the host key; answers the bundle entry. What another build left pinned
         is not adopted by the one to come."""
-        return self.sh("%s/cleatd disarm >&2 && rm -rf %s %s && %s/cleatctl host init --dir %s --name %s --trust-domain %s --scope /" % (
-            BUILD_MAIN, STATE, RUN, BUILD_MAIN, STATE, self.name, TD))
+        self.disarm()                           # its words are not the entry's
+        return self.sh("rm -rf %s %s && %s/cleatctl host init --dir %s --name %s --trust-domain %s --scope /" % (
+            STATE, RUN, BUILD_MAIN, STATE, self.name, TD))
 
     def trust(self, entries):
         for i, entry in enumerate(entries):
