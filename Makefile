@@ -262,7 +262,7 @@ other-builds: programs
 	$(Q)$(MAKE) --no-print-directory B=$(TOP)/other/object BPF_MORE=-DTWIN_CUT_forged_packet=1 $(TOP)/other/object/cleatd
 	$(Q)$(MAKE) --no-print-directory B=$(TOP)/other/layout ABI=2 $(TOP)/other/layout/cleatd
 
-check-pins: other-builds $(ACTORS) ## restart, upgrade, kill -9 and planted pins, natively at level reduced, with their twins
+check-pins: other-builds $$(ACTORS) ## restart, upgrade, kill -9 and planted pins, natively at level reduced, with their twins
 	$(Q)for t in $(PIN_TWINS); do $(MAKE) --no-print-directory TWIN=$$t $(TOP)/twin/$$t/cleatd || exit 1; done
 	$(Q)SUITE=pins tests/e2e/own_bpffs tests/attack/native/run
 
