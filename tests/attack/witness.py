@@ -44,13 +44,17 @@ def after(path, at):
 
 
 def tally(path, at):
-    """Of the audit lines from @at on: {room: {reason: how many}}, of answers only. A torn line is none."""
+    """Of the audit lines from @at on: {room: {reason: how many}}, of answers only, and how many were "suppressed" beside
+    them. A torn line is none."""
     rooms = {}
     for line in after(path, at).splitlines():
         try:
             answer = json.loads(line)
         except ValueError:
             continue
+        if answer.get("event") == "suppressed":
+            reasons = rooms.setdefault(answer["room"], {})
+            reasons["suppressed"] = reasons.get("suppressed", 0) + answer["suppressed"]
         if "ask" in answer:
             reasons = rooms.setdefault(answer["room"], {})
             reasons[answer["reason"]] = reasons.get(answer["reason"], 0) + 1

@@ -32,6 +32,7 @@ def main():
         began = time.monotonic()
         try:
             verdict, why = "ok", f(s)
+            s.a.balance()               # N2 and N3, of what the daemon answered since it began
         except Accepted as e:
             verdict, why = "fail", "ACCEPTED: %s" % e
         except Wrong as e:
@@ -42,13 +43,6 @@ def main():
             s.dismiss()
         counts[verdict] += 1
         print("  %-5s %s (%.1fs): %s" % (verdict, name, time.monotonic() - began, why), flush=True)
-    try:
-        s.a.balance()
-        counts["ok"] += 1
-        print("  ok    the room's counters and the audit lines balance (N2, N3)")
-    except Wrong as e:
-        counts["fail"] += 1
-        print("  fail  balance: %s" % e)
     s.a.stop()
     print("%d passed, %d failed, 0 skipped" % (counts["ok"], counts["fail"]))
     return 0 if counts["ok"] and not counts["fail"] else 1
