@@ -294,23 +294,25 @@ class Host:
         """N2 and N3 of attacks.md, for all that this daemon answered: what each room was asked is what it answered, and
         each answer has one audit line, with its reason, or is among those that a line says were only counted. No "ok" is
         ever among these. Raises Wrong."""
-        for room in ("sign", "check"):
-            try:
-                until(lambda: not self.unbalanced(room), "suppressed lines to be told", 3)
-            except Wrong:
-                raise Wrong("host %s: the %s room %s" % (self.name, room, self.unbalanced(room)))
+        try:
+            until(lambda: not self.unbalanced(), "suppressed lines to be told", 3)
+        except Wrong:
+            raise Wrong("host %s: %s" % (self.name, self.unbalanced()))
 
-    def unbalanced(self, room):
-        """What does not add up, or None."""
-        lines = dict(self.tally().get(room, {}))
-        asked, *answered = self.counted(room)
-        counted = {w: n for w, n in zip(reason_words(), answered) if n and w != "no-audit"}
-        untold = sum(counted.values()) - lines.pop("suppressed", 0) - sum(lines.values())
-        if asked != sum(answered):
-            return "was asked %d times and answered %d" % (asked, sum(answered))
-        if untold or counted.get("ok", 0) != lines.get("ok", 0) or any(n > counted.get(w, 0) for w, n in lines.items()):
-            return "counted %s, its audit lines are %s, %d untold" % (counted, lines, untold)
-        return None
+    def unbalanced(self):
+        """What does not add up, as a list."""
+        told, wrong = self.tally(), []
+        for room in ("sign", "check"):
+            lines = told.get(room, {})
+            asked, *answered = self.counted(room)
+            counted = {w: n for w, n in zip(reason_words(), answered) if n and w != "no-audit"}
+            untold = sum(counted.values()) - lines.pop("suppressed", 0) - sum(lines.values())
+            if asked != sum(answered):
+                wrong.append("the %s room was asked %d times and answered %d" % (room, asked, sum(answered)))
+            if untold or counted.get("ok", 0) != lines.get("ok", 0) or \
+                    any(n > counted.get(w, 0) for w, n in lines.items()):
+                wrong.append("the %s room counted %s, its audit lines are %s, %d untold" % (room, counted, lines, untold))
+        return wrong
 
     def tally(self):
         return self.ask("tally", AUDIT, self.account_at)
