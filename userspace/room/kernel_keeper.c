@@ -9,12 +9,20 @@
 #include <stdio.h>
 #include <string.h>
 
+static bool refused(const char *pins)
+{
+	owned_fd int fd = open(pins, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd < 0 && errno == EACCES;
+}
+
 int kernel_keeper_settle(struct kernel_room *k)
 {
 	char mount[4096], error[1024] = "";
 	int err;
 
-	if (k->o.level == CLEAT_LEVEL_REDUCED || !kern_full_possible())
+	/* what a daemon of level full has pinned is refused to one of level reduced, too */
+	if ((k->o.level == CLEAT_LEVEL_REDUCED || !kern_full_possible()) && !refused(k->o.pins))
 		return 0;
 	err = cgroupfs_find(mount, sizeof(mount));
 	if (err == 0)
@@ -34,13 +42,6 @@ int kernel_keeper_note(struct kernel_room *k)
 	if (err < 0)
 		log_error("cgroup", "path=\"%s\" error=\"%s\"", k->keeper.path, strerror(-err));
 	return err;
-}
-
-static bool refused(const char *pins)
-{
-	owned_fd int fd = open(pins, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return fd < 0 && errno == EACCES;
 }
 
 void kernel_keeper_reach(const struct kernel_options *o, struct keeper *ret)
