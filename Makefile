@@ -319,6 +319,10 @@ vmtest: programs other-builds $(ACTORS) ## the VM tests; KERNEL=6.1 and TEST=nam
 vmtest-shell: programs $(ACTORS) ## a shell inside guest a, b beside it
 	$(Q)vmtest/run --kernel $(or $(KERNEL),6.12) --shell
 
+.PHONY: vmtest-lsm
+vmtest-lsm: programs ## a boot without BPF LSM, on both kernels: level full is refused, and said why
+	$(Q)for k in $(or $(KERNEL),6.1 6.12); do vmtest/run --kernel $$k --hosts 1 --outdir $(TOP)/vmtest/lsm-$$k tests/e2e/vm || exit 1; done
+
 .PHONY: check-deb vmtest-package
 check-deb: deb ## what is in the packages, and a client built from libcleat-dev
 	$(Q)tests/e2e/debs.sh $(TOP)/deb

@@ -226,7 +226,7 @@ struct cleat_config {
 	__u32 epoch; /* arming epoch; 0: not armed, nothing may be signed */
 	__u32 level; /* enum cleat_level in force; 0: found incomplete, nothing may be signed */
 	__u32 policy_gen; /* generation whose rules are complete in cleat_rules */
-	__u32 zero;
+	__u32 unseen; /* CLEAT_COUNT_EXEC_UNSEEN when armed, its low half: a later one is of another epoch */
 	__u64 armed_ns; /* boot clock; a task born later has storage, or is unknown */
 };
 _Static_assert(sizeof(struct cleat_config) == 24, "cleat_config has no padding");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The kernel side: what its level needs is adopted from the pins, or loaded and attached, all of it or nothing; then it
- * is armed. See kern.h; libbpf's object is in kern_object.c, the pins are in kern_adopt.h.
+ * The kernel side: what its level needs is adopted from the pins, or loaded and attached, all of it or nothing; armed it
+ * is when it was seen to run. See kern.h; libbpf's object is in kern_object.c, the pins are in kern_adopt.h.
  */
 #include "edge/kern.h"
 
@@ -213,12 +213,24 @@ static int hooks_in_place(struct kern *k, int cgroup, char *error, size_t cap)
 	}
 }
 
+/* Execs that the hook of execs missed, as the witness counted them; what an arming has seen of them. */
+static int execs_unseen(struct kern *k, uint32_t *ret)
+{
+	uint64_t counts[CLEAT_COUNT_COUNT] = { 0 };
+	int err = kern_counts(k, counts);
+
+	*ret = (uint32_t)counts[CLEAT_COUNT_EXEC_UNSEEN];
+	return err;
+}
+
 int kern_epoch_next(struct kern *k, uint32_t level)
 {
 	struct cleat_config config;
 	uint32_t zero = 0;
 	int err = kern_config(k, &config);
 
+	if (err == 0)
+		err = execs_unseen(k, &config.unseen);
 	if (err < 0)
 		return err;
 	if (config.epoch == UINT32_MAX) /* never 0 again, never one that was */
@@ -230,12 +242,16 @@ int kern_epoch_next(struct kern *k, uint32_t level)
 	return kern_map_put(map_fd(k, "cleat_config"), &zero, &config, BPF_ANY);
 }
 
+/* From here on what is born is born under a complete kernel side. One that was complete all the time stays as it is. */
 int kern_arm(struct kern *k)
 {
 	struct cleat_config config;
+	uint32_t unseen = 0;
 	int err = kern_config(k, &config);
 
-	if (err < 0 || (config.epoch && config.level == k->level))
+	if (err == 0)
+		err = execs_unseen(k, &unseen);
+	if (err < 0 || (config.epoch && config.level == k->level && config.unseen == unseen))
 		return err;
 	return kern_epoch_next(k, k->level);
 }
@@ -283,6 +299,52 @@ uint32_t kern_level(const struct kern *k)
 	return k->level;
 }
 
+const char *kern_cgroup(const struct kern *k)
+{
+	return k->cgroup;
+}
+
+unsigned kern_link_count(const struct kern *k)
+{
+	return k->set.link_count;
+}
+
+int kern_link_fd(const struct kern *k, unsigned i)
+{
+	return k->set.links[i].fd;
+}
+
+const char *kern_link_name(const struct kern *k, unsigned i)
+{
+	return k->set.links[i].name;
+}
+
+int kern_repin(struct kern *k, unsigned *ret_lost)
+{
+	const struct kern_wanted w = wanted(k);
+
+	*ret_lost = 0;
+	return k->pins ? kern_adopt_repin(&w, &k->set, ret_lost) : 0;
+}
+
+int kern_link_replace(struct kern *k, unsigned i, int fd)
+{
+	const char *name = k->set.links[i].name;
+	int err = 0;
+
+	if (k->pins)
+		err = kern_adopt_relink(
+			&(struct kern_wanted){ .pins = k->pins, .object = k->object }, name, fd);
+	if (err < 0) {
+		close(fd);
+		return err;
+	}
+	err = kern_set_add_link(&k->set, name, fd);
+	if (err == 0 && k->level == CLEAT_LEVEL_FULL)
+		err = kern_self_after(&k->self, k->pins, k->object, &k->set);
+	return err;
+}
+
 enum kern_origin kern_origin(const struct kern *k)
 {
 	static const enum kern_origin of[] = {
@@ -305,43 +367,6 @@ bool kern_predecessor(const struct kern *k)
 const char *kern_replaced(const struct kern *k)
 {
 	return k->replaced;
-}
-
-const char *kern_cgroup(const struct kern *k)
-{
-	return k->cgroup;
-}
-
-unsigned kern_links(const struct kern *k)
-{
-	return k->set.link_count;
-}
-
-struct kern_link kern_link(const struct kern *k, unsigned i)
-{
-	return (struct kern_link){ k->set.links[i].name, k->set.links[i].fd };
-}
-
-int kern_link_pinned(const struct kern *k, unsigned i, int *ret_fd)
-{
-	*ret_fd = -1;
-	return k->pins ? kern_adopt_link(k->pins, k->object, k->set.links[i].name, ret_fd) : 0;
-}
-
-int kern_link_replace(struct kern *k, unsigned i, int fd)
-{
-	struct kern_named *link = &k->set.links[i];
-	int err = 0;
-
-	if (fd >= 0) {
-		close(link->fd);
-		link->fd = fd;
-	}
-	if (k->pins)
-		err = kern_adopt_put_link(k->pins, k->object, link->name, link->fd);
-	if (err == 0 && k->level == CLEAT_LEVEL_FULL) /* it is ours, as the one before was */
-		err = kern_self_after(&k->self, k->pins, k->object, &k->set);
-	return err;
 }
 
 void kern_close(struct kern *k)

@@ -66,13 +66,26 @@ int kern_pins_guard(struct kern *k, const char *dir);
 /* Attaches every hook of the level that is not attached yet, all or nothing; arms nothing: that takes proof (kern_probe.h)
  * and an epoch. */
 int kern_attach(struct kern *k, char *error, size_t error_cap);
+/* Complete and proved: from here on requests can be answered. The epoch stays where every hook was there and none was
+ * missed all the time, else it is the next. */
+int kern_arm(struct kern *k);
 /* The next arming epoch, at @level: the kernel side's own when it is complete and proved, none when it was found
  * incomplete. What was born in another epoch is not `full`. */
 int kern_epoch_next(struct kern *k, uint32_t level);
-/* Complete and proved: from here on requests can be answered. A kernel side that was armed all the time keeps its epoch. */
-int kern_arm(struct kern *k);
 /* What the kernel side was opened for. What is in force now is in kern_config(). */
 uint32_t kern_level(const struct kern *k);
+/* The cgroup directory it is attached to. */
+const char *kern_cgroup(const struct kern *k);
+
+/* The hooks as they are attached: names (the programs') and descriptors stay the kernel side's. */
+#define KERN_LINKS_MAX 64
+unsigned kern_link_count(const struct kern *k);
+int kern_link_fd(const struct kern *k, unsigned i);
+const char *kern_link_name(const struct kern *k, unsigned i);
+/* Pins again what has lost its pin; *ret_lost: how much. Without pins nothing is lost. */
+int kern_repin(struct kern *k, unsigned *ret_lost);
+/* @fd takes the place of the @i-th, pinned where that was, and is the kernel side's, whatever comes of it. */
+int kern_link_replace(struct kern *k, unsigned i, int fd);
 enum kern_origin kern_origin(const struct kern *k);
 static inline const char *kern_origin_word(enum kern_origin o)
 {
@@ -84,22 +97,6 @@ static inline const char *kern_origin_word(enum kern_origin o)
 bool kern_predecessor(const struct kern *k);
 /* Why what was pinned could not be adopted, with KERN_REPLACED. */
 const char *kern_replaced(const struct kern *k);
-/* The cgroup directory it is attached to. */
-const char *kern_cgroup(const struct kern *k);
-
-/* The hooks as they are attached. Names and descriptors stay the kernel side's. */
-#define KERN_LINKS_MAX 64
-struct kern_link {
-	const char *name; /* the program's */
-	int fd;
-};
-unsigned kern_links(const struct kern *k);
-struct kern_link kern_link(const struct kern *k, unsigned i);
-/* The link that is pinned as the @i-th, for the caller to close; -1: nothing is pinned here. -ENOENT: its pin is gone. */
-int kern_link_pinned(const struct kern *k, unsigned i, int *ret_fd);
-/* @fd takes the place of the @i-th, pinned too, and is the kernel side's, whatever happens. -1: the one that is held is
- * pinned again. */
-int kern_link_replace(struct kern *k, unsigned i, int fd);
 /* Pinned, all goes on without us; else it ends. */
 void kern_close(struct kern *k);
 DEFINE_OWNER(kern_owned, struct kern, kern_close)

@@ -380,35 +380,3 @@ int kern_adopt_survey(const struct kern_pins *p, bool *ret_any, char *text, size
 	*ret_any = s.any;
 	return err;
 }
-
-/* ---- one link, for whoever watches ---- */
-
-static int link_at(const struct kern_pins *p, const struct kern_object *o, const char *program,
-		   int *ret_dir, char pin[KERN_PIN_NAME])
-{
-	char set[KERN_PIN_NAME];
-
-	kern_pin_set_name(CLEAT_ABI_VERSION, o->level, o->layout, set);
-	snprintf(pin, KERN_PIN_NAME, "link_%s", program);
-	return kern_pin_set_open(p, set, ret_dir);
-}
-
-int kern_adopt_link(const struct kern_pins *p, const struct kern_object *o, const char *program,
-		    int *ret_fd)
-{
-	char pin[KERN_PIN_NAME];
-	owned_fd int dir = -1;
-	int err = link_at(p, o, program, &dir, pin);
-
-	return err < 0 ? err : kern_pin_get(dir, pin, ret_fd);
-}
-
-int kern_adopt_put_link(const struct kern_pins *p, const struct kern_object *o, const char *program,
-			int fd)
-{
-	char pin[KERN_PIN_NAME];
-	owned_fd int dir = -1;
-	int err = link_at(p, o, program, &dir, pin);
-
-	return err < 0 ? err : kern_pin_replace(dir, pin, fd);
-}

@@ -45,12 +45,11 @@ int kern_adopt_make(const struct kern_wanted *w, int cgroup, struct kern_set *se
 /* Replaces the programs of a set by the loaded object's, without a gap. */
 int kern_adopt_change(const struct kern_wanted *w, int cgroup, struct kern_set *set, char *error,
 		      size_t cap);
-/* The link pinned in the set as that of @program. -ENOENT: none. */
-int kern_adopt_link(const struct kern_pins *p, const struct kern_object *o, const char *program,
-		    int *ret_fd);
-/* Pins it there, whatever is there now. */
-int kern_adopt_put_link(const struct kern_pins *p, const struct kern_object *o, const char *program,
-			int fd);
+/* A link that was attached anew, in the place of the pinned one. */
+int kern_adopt_relink(const struct kern_wanted *w, const char *name, int fd);
+/* Whatever of the set's links and maps is not pinned any more is pinned again; *ret_lost: how many. -ENOENT: the set's
+ * directory is gone, and with it what a restart would adopt. */
+int kern_adopt_repin(const struct kern_wanted *w, const struct kern_set *set, unsigned *ret_lost);
 /* Removes every other set. */
 int kern_adopt_tidy(const struct kern_wanted *w, char *error, size_t cap);
 

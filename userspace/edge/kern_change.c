@@ -299,3 +299,65 @@ int kern_adopt_tidy(const struct kern_wanted *w, char *error, size_t cap)
 	err = kern_pin_each(w->pins->dir, tidy_one, &t);
 	return err < 0 ? failed(error, cap, err, "cannot remove the sets before", n.is) : 0;
 }
+
+int kern_adopt_relink(const struct kern_wanted *w, const char *name, int fd)
+{
+	char pin[KERN_PIN_NAME];
+	struct set_names n;
+	owned_fd int dir = -1;
+	int err;
+
+	names_of(w, &n);
+	snprintf(pin, sizeof(pin), "link_%s", name);
+	err = kern_pin_set_open(w->pins, n.is, &dir);
+	return err < 0 ? err : kern_pin_replace(dir, pin, fd);
+}
+
+static bool same_object(int a, int b)
+{
+	/* link, map and program infos all begin with type and id */
+	struct {
+		uint32_t type, id;
+		char rest[512];
+	} ia = { 0 }, ib = { 0 };
+	uint32_t la = sizeof(ia), lb = sizeof(ib);
+
+	return bpf_obj_get_info_by_fd(a, &ia, &la) == 0 &&
+	       bpf_obj_get_info_by_fd(b, &ib, &lb) == 0 && ia.id == ib.id &&
+	       kern_pin_kind(a) == kern_pin_kind(b);
+}
+
+/* 1: it was not there, or another thing was, and it is there again. */
+static int repin(int dir, const char *kind, const struct kern_named *held)
+{
+	char pin[KERN_PIN_NAME];
+	owned_fd int fd = -1;
+	int err;
+
+	snprintf(pin, sizeof(pin), "%s_%s", kind, held->name);
+	err = kern_pin_get(dir, pin, &fd);
+	if (err == 0 && same_object(fd, held->fd))
+		return 0;
+	err = kern_pin_replace(dir, pin, held->fd);
+	return err < 0 ? err : 1;
+}
+
+int kern_adopt_repin(const struct kern_wanted *w, const struct kern_set *set, unsigned *ret_lost)
+{
+	struct set_names n;
+	owned_fd int dir = -1;
+	int err;
+
+	*ret_lost = 0;
+	names_of(w, &n);
+	err = kern_pin_set_open(w->pins, n.is, &dir);
+	for (unsigned i = 0; err >= 0 && i < set->link_count; i++) {
+		err = repin(dir, "link", &set->links[i]);
+		*ret_lost += err > 0;
+	}
+	for (unsigned i = 0; err >= 0 && i < set->map_count; i++) {
+		err = repin(dir, "map", &set->maps[i]);
+		*ret_lost += err > 0;
+	}
+	return err < 0 ? err : 0;
+}

@@ -5,14 +5,13 @@
  */
 #include "edge/kern_object.h"
 
-#include "base/twin.h"
-#include "edge/machine.h"
-
 #include "edge/kern.h"
 
 #include "../bpf/abi.h"
 #include "base/file.h"
+#include "base/twin.h"
 #include "edge/kern_layout.h"
+#include "edge/machine.h"
 #include "edge/sig.h"
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wcast-qual"

@@ -352,16 +352,28 @@ void kern_probe_free(struct kern_probe *p)
 	free(p);
 }
 
+/* A plain fork where it can be: systemd's RestrictNamespaces= knows no clone3(2). */
 static pid_t fork_into(int cgroup, int *ret_pidfd)
 {
 	struct clone_args args = {
-		.flags = CLONE_PIDFD | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
+		.flags = CLONE_PIDFD | CLONE_INTO_CGROUP,
 		.pidfd = (uintptr_t)ret_pidfd,
 		.exit_signal = SIGCHLD,
-		.cgroup = cgroup >= 0 ? (uint64_t)cgroup : 0,
+		.cgroup = (uint64_t)cgroup,
 	};
+	pid_t pid;
 
-	return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (cgroup >= 0)
+		return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	pid = fork();
+	if (pid > 0)
+		*ret_pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (pid > 0 && *ret_pidfd < 0) {
+		kill(pid, SIGKILL);
+		waitpid(pid, NULL, 0);
+		return -1;
+	}
+	return pid;
 }
 
 /* What a room forks is a room, and a room uses no inet socket; this child must. */

@@ -53,14 +53,14 @@ static int hook_open(int fd, struct hook *ret)
 int kern_watch_new(struct kern *k, struct kern_watch **ret)
 {
 	owned(kern_watch_owned) struct kern_watch *w = calloc(1, sizeof(*w));
-	unsigned count = kern_links(k);
+	unsigned count = kern_link_count(k);
 	int err;
 
 	if (!w)
 		return -ENOMEM;
 	w->k = k;
 	for (; w->count < count; w->count++) {
-		err = hook_open(kern_link(k, w->count).fd, &w->hooks[w->count]);
+		err = hook_open(kern_link_fd(k, w->count), &w->hooks[w->count]);
 		if (err < 0)
 			return err;
 	}
@@ -96,25 +96,11 @@ static const char *wrong(const struct hook *h, const struct bpf_link_info *now)
 	return now->cgroup.cgroup_id != h->cgroup_id ? "is on another cgroup" : NULL;
 }
 
-/* Is the pinned link the one that is held? NULL: it is, or nothing is pinned here. */
-static const char *wrong_pin(const struct kern_watch *w, unsigned i)
-{
-	struct bpf_link_info info;
-	owned_fd int fd = -1;
-	int err = kern_link_pinned(w->k, i, &fd);
-
-	if (err < 0)
-		return "is not pinned any more";
-	if (fd < 0)
-		return NULL;
-	return info_of(fd, &info) == 0 && info.id == w->hooks[i].link_id ? NULL : "has another pin";
-}
-
 /* 0, 1 with @ret_what, or -errno. */
 static int look_at(const struct kern_watch *w, unsigned i, const char **ret_what)
 {
 	struct bpf_link_info info;
-	int err = info_of(kern_link(w->k, i).fd, &info);
+	int err = info_of(kern_link_fd(w->k, i), &info);
 
 	if (err < 0)
 		return err;
@@ -126,20 +112,18 @@ int kern_watch_look(const struct kern_watch *w, char *line, size_t line_cap)
 {
 	const char *what = NULL;
 
-	if (kern_links(w->k) != w->count) {
+	if (kern_link_count(w->k) != w->count) {
 		snprintf(line, line_cap, "a hook is missing");
 		return 1;
 	}
 	for (unsigned i = 0; i < w->count; i++) {
 		int found = look_at(w, i, &what);
 
-		if (found == 0 && (what = wrong_pin(w, i)))
-			found = 1;
 		if (found < 0)
-			snprintf(line, line_cap, "%s: %s", kern_link(w->k, i).name,
+			snprintf(line, line_cap, "%s: %s", kern_link_name(w->k, i),
 				 strerror(-found));
 		else if (found > 0)
-			snprintf(line, line_cap, "the hook %s %s", kern_link(w->k, i).name, what);
+			snprintf(line, line_cap, "the hook %s %s", kern_link_name(w->k, i), what);
 		if (found)
 			return found;
 	}
@@ -185,18 +169,16 @@ int kern_watch_mend(struct kern_watch *w, char *line, size_t line_cap)
 {
 	const char *what;
 
-	if (kern_links(w->k) != w->count)
+	if (kern_link_count(w->k) != w->count)
 		return -ENOENT;
 	for (unsigned i = 0; i < w->count; i++) {
 		int err = look_at(w, i, &what);
 
 		if (err > 0)
 			err = mend_one(w, i);
-		else if (err == 0 && wrong_pin(w, i))
-			err = kern_link_replace(w->k, i, -1);
 		if (err < 0) {
 			snprintf(line, line_cap, "%s does not attach again: %s",
-				 kern_link(w->k, i).name, strerror(-err));
+				 kern_link_name(w->k, i), strerror(-err));
 			return err;
 		}
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Are the hooks still where they were put? Asked of the links themselves (bpf_link info): the same link, with the same
- * program, on the same cgroup, pinned where it was. A link that was forced off its cgroup, or whose program was exchanged, is put back.
+ * program, on the same cgroup. A link that was forced off its cgroup, or whose program was exchanged, is put back.
  */
 #ifndef CLEAT_EDGE_KERN_WATCH_H
 #define CLEAT_EDGE_KERN_WATCH_H

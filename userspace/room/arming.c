@@ -61,17 +61,28 @@ static int reduced_possible(char *line, size_t cap)
 	return -EOPNOTSUPP;
 }
 
-static int try_level(const struct kern_options *o, const struct keeper *keeper, uint32_t level,
-		     struct arming *a, char *line, size_t cap)
+static int open_level(const struct arming_options *o, uint32_t level, struct kern **ret, char *line,
+		      size_t cap)
 {
-	struct kern_options ko = *o;
+	const struct kern_options ko = {
+		.cgroup = o->cgroup, .level = level, .pins = o->pins, .lineage = o->lineage
+	};
 	int err = level == CLEAT_LEVEL_REDUCED ? reduced_possible(line, cap) : 0;
 
-	ko.level = level;
-	if (err == 0)
-		err = kern_open(&ko, &a->kern, line, cap);
-	if (err == 0 && level == CLEAT_LEVEL_FULL)
-		err = kern_keeper_set(a->kern, keeper->path, keeper->id);
+	return err < 0 ? err : kern_open(&ko, ret, line, cap);
+}
+
+static int try_level(const struct arming_options *o, uint32_t level, struct arming *a, char *line,
+		     size_t cap)
+{
+	int err = open_level(o, level, &a->kern, line, cap);
+
+	if (err == 0 && o->before) {
+		err = o->before(o->ctx, a->kern);
+		if (err < 0)
+			snprintf(line, cap, "cannot say whose the kernel side is: %s",
+				 strerror(-err));
+	}
 	if (err == 0)
 		err = prove(a, line, cap);
 	if (err < 0)
@@ -79,23 +90,20 @@ static int try_level(const struct kern_options *o, const struct keeper *keeper, 
 	return err;
 }
 
-int arming_open(const struct kern_options *o, const struct keeper *keeper, struct arming *ret,
-		char *line, size_t line_cap)
+/* -EEXIST: what is pinned there is not ours, at whatever level. */
+int arming_open(const struct arming_options *o, struct arming *ret, char *line, size_t line_cap)
 {
 	struct arming a = { 0 };
 	char reduced[ARMING_LINE] = "";
-	int err;
+	int err = -EOPNOTSUPP;
 
 	if (o->level != CLEAT_LEVEL_REDUCED) {
-		err = try_level(o, keeper, CLEAT_LEVEL_FULL, &a, a.why, sizeof(a.why));
+		err = try_level(o, CLEAT_LEVEL_FULL, &a, a.why, sizeof(a.why));
 		if (err == 0)
 			a.why[0] = '\0';
-		/* what is foreign below the pins is no reason to do with less */
-		if (err == 0 || o->level == CLEAT_LEVEL_FULL || err == -EEXIST)
-			goto out;
 	}
-	err = try_level(o, keeper, CLEAT_LEVEL_REDUCED, &a, reduced, sizeof(reduced));
-out:
+	if (err < 0 && err != -EEXIST && o->level != CLEAT_LEVEL_FULL)
+		err = try_level(o, CLEAT_LEVEL_REDUCED, &a, reduced, sizeof(reduced));
 	if (err == 0)
 		*ret = a;
 	else
@@ -104,15 +112,11 @@ out:
 	return err;
 }
 
-int arming_check(const struct kern_options *o, uint32_t level, char *line, size_t line_cap)
+int arming_check(const struct arming_options *o, uint32_t level, char *line, size_t line_cap)
 {
-	struct kern_options ko = *o;
 	owned(kern_owned) struct kern *k = NULL;
-	int err = level == CLEAT_LEVEL_REDUCED ? reduced_possible(line, line_cap) : 0;
+	int err = open_level(o, level, &k, line, line_cap);
 
-	ko.level = level;
-	if (err == 0)
-		err = kern_open(&ko, &k, line, line_cap);
 	if (err == 0 && level == CLEAT_LEVEL_FULL && machine_ftrace_off()) {
 		snprintf(
 			line, line_cap,

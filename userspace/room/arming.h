@@ -6,7 +6,6 @@
 #ifndef CLEAT_ROOM_ARMING_H
 #define CLEAT_ROOM_ARMING_H
 
-#include "edge/keeper.h"
 #include "edge/kern.h"
 #include "edge/kern_probe.h"
 
@@ -18,15 +17,23 @@ struct arming {
 	char why[ARMING_LINE]; /* why it is not full; "": it is, or nobody wanted it */
 };
 
-/* The kernel side of the level that is wanted, or the best there is (o->level), attached and seen to run. @keeper: who may
- * touch it at level full. @line: why there is none,
+/* What is to be adopted, and what is to be done between opening and attaching (NULL: nothing). */
+struct arming_options {
+	const char *cgroup;
+	uint32_t level; /* as in kern_options */
+	const struct kern_pins *pins;
+	const uint8_t *lineage;
+	int (*before)(void *ctx, struct kern *k);
+	void *ctx;
+};
+
+/* The kernel side of the level that is wanted, or the best there is, attached and seen to run. @line: why there is none,
  * and the way out. */
-int arming_open(const struct kern_options *o, const struct keeper *keeper, struct arming *ret,
-		char *line, size_t line_cap);
+int arming_open(const struct arming_options *o, struct arming *ret, char *line, size_t line_cap);
 void arming_close(struct arming *a);
 
 /* The same without attaching anything: does the level load? */
-int arming_check(const struct kern_options *o, uint32_t level, char *line, size_t line_cap);
+int arming_check(const struct arming_options *o, uint32_t level, char *line, size_t line_cap);
 /* Warns of what is known to be wrong with this kernel. */
 void arming_warn(uint32_t level);
 

@@ -127,12 +127,12 @@ static int learn(struct connection *c)
 	return err;
 }
 
-/* Before each message: what may have changed since it connected. */
+/* What may have changed since: who it is, where nobody could say before; else whether anything is armed, and the level. */
 static int learn_again(struct connection *c)
 {
 	const struct door_room *room = c->door->room;
 
-	if (c->caller.who == REASON_NOT_ARMED) /* nobody could say then */
+	if (c->caller.who == REASON_NOT_ARMED)
 		return learn(c);
 	if (room->again)
 		room->again(room->room, &c->caller);

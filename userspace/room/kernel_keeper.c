@@ -32,13 +32,15 @@ int kernel_keeper_settle(struct kernel_room *k)
 	return err;
 }
 
-int kernel_keeper_note(struct kernel_room *k)
+int kernel_keeper_set(struct kernel_room *k)
 {
 	int err;
 
 	if (kern_level(k->kern) != CLEAT_LEVEL_FULL)
 		return 0;
-	err = place_keeper(k->private, k->keeper.path);
+	err = kern_keeper_set(k->kern, k->keeper.path, k->keeper.id);
+	if (err == 0)
+		err = place_keeper(k->private, k->keeper.path);
 	if (err < 0)
 		log_error("cgroup", "path=\"%s\" error=\"%s\"", k->keeper.path, strerror(-err));
 	return err;

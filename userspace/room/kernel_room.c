@@ -222,17 +222,32 @@ static int attach_point(const struct kernel_options *o, char mount[4096], const 
 	return err;
 }
 
+static int before_attach(void *ctx, struct kern *kern)
+{
+	struct kernel_room *k = ctx;
+	int err;
+
+	k->kern = kern;
+	err = kernel_keeper_set(k);
+	k->kern = NULL; /* not ours yet */
+	return err;
+}
+
 /* Adopted or loaded, attached and seen to run: the level is known before anything depends on it. Nothing is armed yet. */
 static int load_kernel_side(struct kernel_room *k)
 {
-	struct kern_options ko = { .level = k->o.level, .pins = k->pins, .lineage = k->lineage };
+	struct arming_options ao = { .level = k->o.level,
+				     .pins = k->pins,
+				     .lineage = k->lineage,
+				     .before = before_attach,
+				     .ctx = k };
 	char mount[4096], error[2 * ARMING_LINE] = "";
 	struct arming a = { 0 };
-	int err = attach_point(&k->o, mount, &ko.cgroup);
+	int err = attach_point(&k->o, mount, &ao.cgroup);
 
 	if (err < 0)
 		return err;
-	err = arming_open(&ko, &k->keeper, &a, error, sizeof(error));
+	err = arming_open(&ao, &a, error, sizeof(error));
 	if (err < 0) {
 		log_error("kernel", "reason=not-armed error=\"%s\"", error);
 		return err;
@@ -275,8 +290,6 @@ int kernel_room_load(struct kernel_room *k)
 	if (err == 0)
 		err = load_kernel_side(k);
 	if (err == 0)
-		err = kernel_keeper_note(k);
-	if (err == 0)
 		kernel_pins_tell(k);
 	return err;
 }
@@ -284,17 +297,19 @@ int kernel_room_load(struct kernel_room *k)
 /* What this kernel can do, per level; good when the one that would be run at is. */
 static int check_levels(const struct kernel_options *o, const struct kern_pins *pins)
 {
-	struct kern_options ko = { .pins = pins };
-	char mount[4096], line[ARMING_LINE];
+	struct arming_options ao = { .pins = pins };
+	char mount[4096], line[2 * ARMING_LINE];
 	uint32_t best = CLEAT_LEVEL_NONE;
+	int err = attach_point(o, mount, &ao.cgroup);
 
-	if (attach_point(o, mount, &ko.cgroup) < 0)
-		return -ENOENT;
+	if (err < 0)
+		return err;
 	for (uint32_t level = CLEAT_LEVEL_FULL; level >= CLEAT_LEVEL_REDUCED; level--) {
 		line[0] = '\0';
 		if (o->level != CLEAT_LEVEL_NONE && o->level != level)
 			continue;
-		if (arming_check(&ko, level, line, sizeof(line)) < 0) {
+		err = arming_check(&ao, level, line, sizeof(line));
+		if (err < 0) {
 			log_error("kernel", "level=%s result=refused error=\"%s\"",
 				  level_word(level), line);
 			continue;
@@ -303,7 +318,7 @@ static int check_levels(const struct kernel_options *o, const struct kern_pins *
 		best = level > best ? level : best;
 	}
 	arming_warn(best);
-	return best == CLEAT_LEVEL_NONE ? -ENOTSUP : 0;
+	return best == CLEAT_LEVEL_NONE ? err : 0;
 }
 
 int kernel_room_check(const struct kernel_options *o)

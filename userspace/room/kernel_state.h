@@ -80,7 +80,7 @@ int kernel_keys_send(struct kernel_room *k, char *error, size_t error_cap);
  * rooms are born there. */
 int kernel_keeper_settle(struct kernel_room *k);
 /* It is the kernel side's keeper, level full, and known to who comes after us. */
-int kernel_keeper_note(struct kernel_room *k);
+int kernel_keeper_set(struct kernel_room *k);
 /* For who is no daemon: where the pins are refused, into the cgroup whose root they are not refused to; and out of it.
  * The path is "" where there is nothing to leave. */
 void kernel_keeper_reach(const struct kernel_options *o, struct keeper *ret);

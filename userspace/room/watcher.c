@@ -39,6 +39,7 @@ struct watcher {
 	uint64_t unsure_ns;  /* since when no probe could be made; 0: it could */
 	uint64_t changed_ns; /* last fall or rise */
 	uint64_t rise_ms;    /* to wait after a fall */
+	int pins_err;	     /* of the last look at the pins */
 };
 
 static bool is_full(const struct watcher *w)
@@ -246,6 +247,21 @@ static void mend(struct watcher *w)
 		w->unseen = missed; /* none more may be missed until it is proved */
 }
 
+/* A pin that is gone is no gap: we hold what it stood for. But the next daemon would not find it. */
+static void pins_look(struct watcher *w)
+{
+	unsigned lost;
+	int err = kern_repin(w->k, &lost);
+
+	if (lost)
+		log_error("pin-lost", "count=%u result=\"pinned again\"", lost);
+	if (err != w->pins_err && err < 0)
+		log_error("pin-lost",
+			  "error=\"%s\" result=\"the next start begins with a fresh kernel side\"",
+			  strerror(-err));
+	w->pins_err = err;
+}
+
 static void clock_look(struct watcher *w)
 {
 	bool synchronised = clock_synchronised();
@@ -292,6 +308,7 @@ static void on_timer(struct loop_source *s, uint32_t events)
 	gap_look(w, now);
 	w->s.looked_ns = now;
 	probe_tend(w, now);
+	pins_look(w);
 	clock_look(w);
 }
 

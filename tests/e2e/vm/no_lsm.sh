@@ -11,7 +11,7 @@ bad() { failed=$((failed + 1)); echo "  FAIL    $1: $2"; }
 has() { # what, expected extended regex, text
 	if grep -qE -- "$2" <<<"$3"; then ok "$1"; else bad "$1" "$3"; fi
 }
-await() { timeout 120 sh -c 'until grep -qE -- "$1" "$2" 2>/dev/null; do read -t 0.1 _ </dev/zero || :; done' - "$1" "$2"; }
+await() { timeout 120 bash -c 'until grep -qE -- "$1" "$2" 2>/dev/null; do read -rt 0.1 <> <(:) || :; done' - "$1" "$2"; }
 
 has "the guest has no active BPF LSM" '^lockdown,capability,yama' "$(cat /sys/kernel/security/lsm)"
 mkdir -p /etc/cleat/trust /var/log/cleat /run/cleat
