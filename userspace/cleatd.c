@@ -196,12 +196,13 @@ int main(int argc, char **argv)
 		return room_main(&opts);
 
 	log_open("cleatd", opts.kernel.format);
+	/* with all that root may: what lies there may be anybody's */
+	if (strcmp(opts.verb, "disarm") == 0)
+		return kernel_room_disarm(&opts.kernel) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	if (process_begin() < 0)
 		return EXIT_FAILURE;
 	if (strcmp(opts.verb, "check") == 0)
 		return kernel_room_check(&opts.kernel) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-	if (strcmp(opts.verb, "disarm") == 0)
-		return kernel_room_disarm(&opts.kernel) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 
 	if (kernel_room_new(&opts.kernel, &kernel) <
 	    0) /* run-time directory, its lock, audit file */

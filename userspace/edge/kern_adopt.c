@@ -145,8 +145,6 @@ static int maps_read(struct look *l)
 
 static bool is_known(const struct look *l, const char *program, int fd)
 {
-	if (!kept(pins_foreign))
-		return true;
 	for (unsigned i = 0; i < l->manifest_count; i++)
 		if (kern_manifest_holds(&l->manifests[i], program, fd))
 			return true;

@@ -60,10 +60,10 @@ class Daemon:
     """One of its own beside the stage's: each message ends one."""
 
     def __init__(self, n):
-        self.log, self.run = "%s/128.log.%d" % (DIR, n), "%s/128.run.%d" % (DIR, n)
+        self.log, self.run, self.pins = "%s/128.log.%d" % (DIR, n), "%s/128.run.%d" % (DIR, n), "/sys/fs/bpf/room%d" % n
         self.out = open(self.log, "wb")
         self.p = subprocess.Popen([stage.BUILD + "/cleatd", "run", "--level", "reduced", "--cgroup", CGROUPS, "--config-dir",
-                                   DIR + "/etc", "--state-dir", DIR + "/var", "--runtime-dir", self.run, "--audit",
+                                   DIR + "/etc", "--state-dir", DIR + "/var", "--runtime-dir", self.run, "--pins", self.pins, "--audit",
                                    "%s/128.audit.%d" % (DIR, n)], stdin=subprocess.DEVNULL, stdout=self.out, stderr=self.out)
 
     def text(self):
@@ -92,6 +92,7 @@ class Daemon:
         self.p.kill()
         self.p.wait()
         self.out.close()
+        subprocess.run([stage.BUILD_MAIN + "/cleatd", "disarm", "--pins", self.pins], stderr=subprocess.DEVNULL, check=True)
 
 
 def said(d, room, body, with_fd):
