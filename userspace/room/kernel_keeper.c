@@ -25,6 +25,8 @@ int kernel_keeper_settle(struct kernel_room *k)
 	if ((k->o.level == CLEAT_LEVEL_REDUCED || !kern_full_possible()) && !refused(k->o.pins))
 		return 0;
 	err = cgroupfs_find(mount, sizeof(mount));
+	if (err == -ENOENT)
+		return 0; /* nothing can be attached then, and that is said where it is tried */
 	if (err == 0)
 		err = keeper_settle(mount, &k->keeper, error, sizeof(error));
 	if (err < 0)
