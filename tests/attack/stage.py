@@ -176,7 +176,8 @@ class Shell:
             self.rest += more
         out, status = self.rest.split(mark, 1)
         self.rest = b""
-        return int(status), out.decode("utf-8", "replace")
+        # the shell itself may add a line about a process that died of a signal
+        return int(status.split(b"\n", 1)[0]), out.decode("utf-8", "replace")
 
 
 class Witness:
