@@ -419,9 +419,12 @@ class Stage:
             k=KEPT, c=CONF, s=STATE)))
 
     def again(self, build):
-        """Fresh daemons of another build, on hosts as keep() found them; what is pinned goes with its run directory."""
-        self.each(lambda h: h.sh("rm -rf {c} {s}; [ -d /sys/fs/bpf/cleat ] || rm -rf {r}; cp -a {k}/conf {c} && "
-                                 "cp -a {k}/state {s}".format(k=KEPT, c=CONF, s=STATE, r=RUN)))
+        """Fresh daemons of another build, on hosts as keep() found them; what is pinned goes with its run directory. A run
+        directory that has seen a newer bundle than keep() did would not take that one any more: it goes, with the pins."""
+        self.each(lambda h: h.sh(
+            "[ \"$(cat {s}/trust/{td}.sequence)\" = \"$(grep -o 'spiffe_sequence[^,}}]*' {k}/conf/trust/{td}.json | tr -dc 0-9)\" ] || "
+            "{b}/cleatd disarm; [ -d /sys/fs/bpf/cleat ] || rm -rf {r}; rm -rf {c} {s}; cp -a {k}/conf {c} && "
+            "cp -a {k}/state {s}".format(k=KEPT, c=CONF, s=STATE, r=RUN, td=TD, b=BUILD_MAIN)))
         self.start({n: build for n in self.hosts})
 
     def restart(self, **config):
