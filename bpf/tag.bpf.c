@@ -92,8 +92,9 @@ static __always_inline void state_entered(struct sock *sk, int state)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(cleat_state, struct sock *sk, int old, int state)
 {
-	if (state != TCP_SYN_SENT && state != TCP_LISTEN && !is_over(state) &&
-	    (kept(owner_at_accept) || state != BPF_TCP_ESTABLISHED))
+	bool accepted_here = !kept(owner_at_accept) && old == BPF_TCP_SYN_RECV && state == BPF_TCP_ESTABLISHED;
+
+	if (state != TCP_SYN_SENT && state != TCP_LISTEN && !is_over(state) && !accepted_here)
 		return 0;
 	if (sk->sk_protocol == IPPROTO_TCP)
 		state_entered(sk, state);
