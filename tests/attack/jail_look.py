@@ -104,6 +104,8 @@ def look_kernel(pid):
     wrong += ["%s is %s" % (k, s[k]) for k in ("CapAmb", "CapInh") if s[k] != NONE]
     if s["NoNewPrivs"] != "1":
         wrong.append("it can have new privileges")
+    if s["Seccomp"] != "2":
+        wrong.append("no filter kills it")
     if limits(pid)["Max core file size"] != ["0", "0"]:
         wrong.append("it has core files")
     return ["kernel room: " + w for w in wrong]

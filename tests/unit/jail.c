@@ -130,6 +130,10 @@ ATTEMPT(map_freeze, (int)syscall(SYS_bpf, BPF_MAP_FREEZE, &attr, sizeof(attr)))
 ATTEMPT(prog_load, (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr)))
 ATTEMPT(pin_open, (int)syscall(SYS_bpf, BPF_OBJ_GET, &attr, sizeof(attr)))
 ATTEMPT(link_detach, (int)syscall(SYS_bpf, BPF_LINK_DETACH, &attr, sizeof(attr)))
+ATTEMPT(link_update, (int)syscall(SYS_bpf, BPF_LINK_UPDATE, &attr, sizeof(attr)))
+ATTEMPT(prog_run, (int)syscall(SYS_bpf, BPF_PROG_TEST_RUN, &attr, sizeof(attr)))
+ATTEMPT(prog_attach, (int)syscall(SYS_bpf, BPF_PROG_ATTACH, &attr, sizeof(attr)))
+ATTEMPT(prog_find, (int)syscall(SYS_bpf, BPF_PROG_GET_FD_BY_ID, &attr, sizeof(attr)))
 ATTEMPT(file_open, open("/etc/passwd", RO))
 ATTEMPT(file_make, open("/x", O_CREAT | O_WRONLY, 0600))
 ATTEMPT(file_by_handle, (int)syscall(SYS_open_by_handle_at, 0, buffer, RO))
@@ -137,6 +141,9 @@ ATTEMPT(file_remove, unlink("/etc/passwd"))
 ATTEMPT(directory_make, mkdir("/x", 0700))
 ATTEMPT(memory_file, memfd_create("x", 0))
 ATTEMPT(socket_make, socket(AF_INET, SOCK_STREAM, 0))
+ATTEMPT(socket_raw, socket(AF_INET, SOCK_RAW, IPPROTO_TCP))
+ATTEMPT(socket_packet, socket(AF_PACKET, SOCK_RAW, 0))
+ATTEMPT(socket_netlink, socket(AF_NETLINK, SOCK_RAW, 0))
 ATTEMPT(socket_pair, socketpair(AF_UNIX, SOCK_STREAM, 0, (int *)buffer))
 ATTEMPT(socket_connect, connect(0, (struct sockaddr *)&nowhere, sizeof(nowhere)))
 ATTEMPT(socket_bind, bind(0, (struct sockaddr *)&nowhere, sizeof(nowhere)))
@@ -183,6 +190,12 @@ ATTEMPT(counters, (int)syscall(SYS_perf_event_open, buffer, 0, -1, -1, 0))
 ATTEMPT(keys, (int)syscall(SYS_keyctl, 0, -3, 0))
 ATTEMPT(persona, personality(READ_IMPLIES_EXEC))
 ATTEMPT(another_filter, (int)syscall(SYS_seccomp, 1, 0, NULL))
+ATTEMPT(module, (int)syscall(SYS_finit_module, -1, "", 0))
+ATTEMPT(another_kernel, (int)syscall(SYS_kexec_file_load, -1, -1, 0, "", 0))
+ATTEMPT(the_end_of_it_all, (int)syscall(SYS_reboot, 0, 0, 0, NULL))
+ATTEMPT(own_file_system, (int)syscall(SYS_fsopen, "tmpfs", 0))
+ATTEMPT(mount_moved, (int)syscall(SYS_move_mount, -1, "", -1, "", 0))
+ATTEMPT(signal_other, kill(getppid(), 0))
 ATTEMPT(the_clock, (int)syscall(SYS_clock_settime, CLOCK_REALTIME, buffer))
 ATTEMPT(world_32, (int)other_world())
 ATTEMPT(world_x32, (int)syscall(0x40000000 | SYS_getpid))
@@ -288,6 +301,72 @@ static const struct {
 	{ "no window at level full", windows_open, ALL_KILLED },
 };
 
+/* The kernel room, which loads nothing more and goes on starting programs. */
+static const struct {
+	const char *what;
+	int (*attempt)(void);
+	int expect;
+} kernel_rows[] = {
+	{ "good: a call it lives on", nothing, 0 },
+	{ "good: a large array is sorted", large_sort, 0 },
+	{ "good: a map is read (none is there)", map_read, EINVAL },
+	{ "good: a map is written", map_write, EINVAL },
+	{ "good: a map is walked", map_walk, EINVAL },
+	{ "good: an element is erased", map_erase, EINVAL },
+	{ "good: a pin is opened", pin_open, EFAULT },
+	{ "good: a file is opened", file_open, 0 },
+	{ "good: an image is made", memory_file, 0 },
+	{ "good: a program, which goes on with the same filter", program, 0 },
+	{ "a map is made", map_make, KILLED },
+	{ "a map is found by its number", map_find, KILLED },
+	{ "a map is frozen", map_freeze, KILLED },
+	{ "a program is loaded", prog_load, KILLED },
+	{ "a program is found by its number", prog_find, KILLED },
+	{ "a program is attached", prog_attach, KILLED },
+	{ "a program is run", prog_run, KILLED },
+	{ "a link is detached", link_detach, KILLED },
+	{ "a link gets another program", link_update, KILLED },
+	{ "a file is opened by handle", file_by_handle, KILLED },
+	{ "a raw socket", socket_raw, KILLED },
+	{ "a packet socket", socket_packet, KILLED },
+	{ "a netlink socket", socket_netlink, KILLED },
+	{ "a socket is changed", socket_set, KILLED },
+	{ "bytes of a socket, by getsockopt", socket_bytes, KILLED },
+	{ "shutdown, both ways", socket_end, KILLED },
+	{ "a thread", thread, KILLED },
+	{ "fork, not as the C library does it", process, KILLED },
+	{ "vfork", process_v, KILLED },
+	{ "clone3", process_3, KILLED },
+	{ "memory becomes code, by pkey_mprotect", code_key, KILLED },
+	{ "a signal that is no kill", signal_other, KILLED },
+	{ "a signal to itself that is no abort", signal_own, KILLED },
+	{ "ptrace", trace, KILLED },
+	{ "ptrace, traced", trace_me, KILLED },
+	{ "another process' memory", peek, KILLED },
+	{ "another process' descriptor", steal, KILLED },
+	{ "setuid", be_root, KILLED },
+	{ "dumps are allowed again", be_dumped, KILLED },
+	{ "a user namespace", namespaces, KILLED },
+	{ "another's namespace", enter_namespace, KILLED },
+	{ "a file system of its own", own_file_system, KILLED },
+	{ "a mount is moved", mount_moved, KILLED },
+	{ "chroot", new_root, KILLED },
+	{ "dup", duplicate, KILLED },
+	{ "F_SETFL", status_flags, KILLED },
+	{ "ioctl", device, KILLED },
+	{ "io_uring", ring, KILLED },
+	{ "userfaultfd", faults, KILLED },
+	{ "perf_event_open", counters, KILLED },
+	{ "keyctl", keys, KILLED },
+	{ "personality", persona, KILLED },
+	{ "a kernel module", module, KILLED },
+	{ "another kernel", another_kernel, KILLED },
+	{ "reboot", the_end_of_it_all, KILLED },
+	{ "the clock is set", the_clock, KILLED },
+	{ "the 32-bit way in", world_32, KILLED },
+	{ "the x32 way in", world_x32, KILLED },
+};
+
 /* Level reduced: what the windows show, and what they do not lead to. */
 static const struct {
 	const char *what;
@@ -354,6 +433,21 @@ static int tried(const char *room, bool reduced, int (*attempt)(void))
 	return outcome(child);
 }
 
+static int tried_free(int (*attempt)(void))
+{
+	pid_t child = fork();
+
+	if (child == 0)
+		syscall(SYS_exit_group, attempt());
+	return outcome(child);
+}
+
+/* A kernel booted with ia32_emulation=0 has no 32-bit way in: it ends there whoever tries. */
+static int expected(int (*attempt)(void), int expect)
+{
+	return attempt == world_32 && tried_free(attempt) == -SIGSEGV ? -SIGSEGV : expect;
+}
+
 static void judge(const char *room, const char *what, int expect, int got)
 {
 	cr_expect_eq(got, expect, "%s room: %s: %d instead of %d%s", room, what, got, expect,
@@ -375,8 +469,31 @@ Test(jail, what_is_forbidden)
 {
 	for (int room = 0; room < ROOMS; room++)
 		for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-			judge(names[room], rows[i].what, rows[i].expect[room],
+			judge(names[room], rows[i].what,
+			      expected(rows[i].attempt, rows[i].expect[room]),
 			      tried(names[room], false, rows[i].attempt));
+}
+
+static int tried_as_kernel(bool elsewhere, int (*attempt)(void))
+{
+	pid_t child = fork();
+
+	if (child == 0) {
+		if (jail_kernel_room() < 0 || jail_kernel_seal(elsewhere) < 0)
+			_exit(NOT_MADE);
+		syscall(SYS_exit_group, attempt());
+	}
+	return outcome(child);
+}
+
+Test(jail, what_is_forbidden_to_the_kernel_room)
+{
+	for (size_t i = 0; i < sizeof(kernel_rows) / sizeof(kernel_rows[0]); i++)
+		judge("kernel", kernel_rows[i].what,
+		      expected(kernel_rows[i].attempt, kernel_rows[i].expect),
+		      tried_as_kernel(false, kernel_rows[i].attempt));
+	judge("kernel", "good: clone3, where it is attached elsewhere", 0,
+	      tried_as_kernel(true, process_3));
 }
 
 Test(jail, the_windows_of_level_reduced)

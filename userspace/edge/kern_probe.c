@@ -322,6 +322,11 @@ int kern_probe_new(struct kern *k, struct kern_probe **ret, char *error, size_t 
 	return 0;
 }
 
+bool kern_probe_is_elsewhere(const struct kern_probe *p)
+{
+	return p->cgroup >= 0;
+}
+
 /* ---- one probe ---- */
 
 static void fd_drop(int *fd)

@@ -23,6 +23,8 @@ int kern_probe_new(struct kern *k, struct kern_probe **ret, char *error, size_t 
 void kern_probe_free(struct kern_probe *p);
 DEFINE_OWNER(kern_probe_owned, struct kern_probe, kern_probe_free)
 
+/* Its child is born in another cgroup than ours is. */
+bool kern_probe_is_elsewhere(const struct kern_probe *p);
 /* Starts a probe; @deep: the child executes this program at its end, so that the hook of exec is seen as well. One at a
  * time: -EBUSY. */
 int kern_probe_start(struct kern_probe *p, bool deep);

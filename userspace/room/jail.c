@@ -331,6 +331,13 @@ int jail_enter(void)
 
 /* ---- seal ---- */
 
+static int calls_seal(const struct seccomp_table *tables, size_t count)
+{
+	int err = kept(jail_calls) ? seccomp_seal(tables, count) : 0;
+
+	return err < 0 ? failed("system calls", err, "") : 0;
+}
+
 int jail_seal(void)
 {
 	struct seccomp_table tables[2] = { self->calls };
@@ -342,10 +349,7 @@ int jail_seal(void)
 	err = result(setrlimit(RLIMIT_NPROC, &(struct rlimit){ 0, 0 }));
 	if (err < 0)
 		return failed("no more processes", err, "");
-	if (!kept(jail_calls))
-		return 0;
-	err = seccomp_seal(tables, count);
-	return err < 0 ? failed("system calls", err, "") : 0;
+	return calls_seal(tables, count);
 }
 
 /* ---- the kernel room ---- */
@@ -381,4 +385,10 @@ int jail_kernel_room(void)
 	if (err == 0)
 		err = no_dumps();
 	return err < 0 ? failed("capabilities", err, "") : 0;
+}
+
+int jail_kernel_seal(bool elsewhere)
+{
+	settle_libc();
+	return calls_seal(jail_kernel_calls, elsewhere ? 3 : 2);
 }

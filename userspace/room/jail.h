@@ -34,6 +34,9 @@ int jail_seal(void);
 
 /* The kernel room's own: the capabilities it keeps, and nothing that a program it might execute could add to them. */
 int jail_kernel_room(void);
+/* And its system calls, when everything is loaded, attached and open. @elsewhere: what is attached to is not the root of the
+ * hierarchy. Its children go on with that filter under their own. */
+int jail_kernel_seal(bool elsewhere);
 
 /* The users of the rooms, from /etc/passwd: 0, or -ENOENT with the way out in @error. */
 int jail_users(char *error, size_t error_cap);
@@ -42,5 +45,7 @@ int jail_user(const char *name, uid_t *ret_uid, gid_t *ret_gid);
 /* The windows of level reduced: a fresh procfs that shows processes and nothing else, and the unified hierarchy, each a
  * tree of its own that nothing leads out of. */
 extern const struct seccomp_table jail_window_calls;
+/* The kernel room's: its own, its children's until they are sealed, and the one that @elsewhere adds. */
+extern const struct seccomp_table jail_kernel_calls[3];
 
 #endif

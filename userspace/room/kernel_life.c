@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "room/image.h"
+#include "room/jail.h"
 #include "room/place.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -299,6 +300,8 @@ int kernel_room_run(struct kernel_room *k)
 		log_error("loop", "error=\"%s\"", strerror(-err));
 		return 1;
 	}
+	if (jail_kernel_seal(kern_probe_is_elsewhere(k->probe)) < 0)
+		return 1;
 	log_event("ready", "level=%s generation=%u workloads=%u pins=%s", kernel_level_word(k),
 		  k->current.p->generation, k->current.p->workloads.count,
 		  kern_origin_word(kern_origin(k->kern)));
