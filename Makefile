@@ -208,7 +208,8 @@ bpf-twins: ## the kernel side's broken twins, objects only
 	$(Q)for t in $(BPF_TWINS); do $(MAKE) --no-print-directory TWIN=$$t $(TOP)/twin/$$t/cleat.bpf.o || exit 1; done
 
 vmtest-bpf: $(TOP)/tests-bpf/smoke bpf-twins $(TOP)/vmtest/on $(TOP)/vmtest/agent ## the kernel side without a daemon, and its twins
-	$(Q)for k in $(or $(KERNEL),6.1 6.12); do VMTEST_TOGETHER=1 vmtest/run --kernel $$k tests/bpf & all="$$all $$!"; done; \
+	$(Q)for k in $(or $(KERNEL),6.1 6.12); do \
+		VMTEST_TOGETHER=1 vmtest/run --kernel $$k --env SHARED=$(if $(KERNEL),,yes) tests/bpf & all="$$all $$!"; done; \
 		for p in $$all; do wait $$p || bad=1; done; [ -z "$$bad" ]
 
 # ---- vectors: the daemon's own code against published and our own test data -------------------------------------
