@@ -335,7 +335,6 @@ static const struct {
 	{ "shutdown, both ways", socket_end, KILLED },
 	{ "a thread", thread, KILLED },
 	{ "fork, not as the C library does it", process, KILLED },
-	{ "vfork", process_v, KILLED },
 	{ "clone3", process_3, KILLED },
 	{ "memory becomes code, by pkey_mprotect", code_key, KILLED },
 	{ "a signal that is no kill", signal_other, KILLED },

@@ -3,6 +3,7 @@
 #include "room/share.h"
 
 #include "base/cleanup.h"
+#include "base/twin.h"
 #include <errno.h>
 
 enum { UID, GROUP, OWNER }; /* kinds of nodes; an owner is below one of each other kind */
@@ -149,7 +150,7 @@ static struct share *owner_find(struct shares *s, uint32_t uid, uint32_t group)
 	n->uid = node_of(s, UID, uid);
 	if (n->uid)
 		n->uid->children++;
-	n->group = n->uid ? node_of(s, GROUP, group) : NULL;
+	n->group = n->uid ? node_of(s, GROUP, kept(share_groups) ? group : uid) : NULL;
 	if (!n->group) {
 		owner_drop(s, n);
 		return NULL;
@@ -215,7 +216,7 @@ static struct share *to_displace(struct shares *s, struct share *n)
 
 static bool full(const struct shares *s, const struct share *n)
 {
-	unsigned quarter = (s->max + 3) / 4;
+	unsigned quarter = kept(share_quarter) ? (s->max + 3) / 4 : s->max;
 
 	return s->count >= s->max || n->uid->count >= quarter || n->group->count >= quarter;
 }
