@@ -92,7 +92,8 @@ static __always_inline void state_entered(struct sock *sk, int state)
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(cleat_state, struct sock *sk, int old, int state)
 {
-	bool accepted_here = !kept(owner_at_accept) && old == BPF_TCP_SYN_RECV && state == BPF_TCP_ESTABLISHED;
+	bool accepted_here =
+		!kept(owner_at_accept) && old == BPF_TCP_SYN_RECV && state == BPF_TCP_ESTABLISHED;
 
 	if (state != TCP_SYN_SENT && state != TCP_LISTEN && !is_over(state) && !accepted_here)
 		return 0;
