@@ -95,11 +95,16 @@ def floods(s):
     def crowd():
         return [Player("flood", w, uid, "sign") for w in ("good", "svc") for uid in range(2000, 2008)]
     saw = beside(s, crowd)
-    after = s.a.counters("sign")
-    lines = s.a.audit()
-    told = sum(l.get("suppressed", 0) for l in lines if l.get("event") == "suppressed")
+    after, lines = s.a.counters("sign"), []
     cheap = sum(after[w] - before[w] for w in ("malformed", "busy"))
-    written = sum(1 for l in lines if l.get("ask") in ("", "connect") and l["reason"] in ("malformed", "busy"))
+
+    def known():
+        lines.extend(s.a.audit())
+        told = sum(l.get("suppressed", 0) for l in lines if l.get("event") == "suppressed")
+        written = sum(1 for l in lines if l.get("ask") in ("", "connect") and l["reason"] in ("malformed", "busy"))
+        return cheap, written, told
+    until(lambda: sum(known()[1:]) >= cheap, "every refusal to be told of", 10)  # what was suppressed: once a second
+    cheap, written, told = known()
     if written + told != cheap:
         raise Wrong("%d refusals, %d lines, %d told as suppressed" % (cheap, written, told))
     if saw["count"] < 20:
