@@ -26,10 +26,17 @@ def status(pid, task=None):
     return {k: v.strip() for k, _, v in (l.partition(":") for l in text.splitlines())}
 
 
+def room_of(pid):
+    """Its name; of a probe's child, which may be gone by now, and of a reader as well."""
+    try:
+        return (re.search(r"--room=(\w+)", read(pid, "cmdline")) or [0, "?"])[1]
+    except (FileNotFoundError, ProcessLookupError):
+        return "?"
+
+
 def rooms(daemon):
     """name -> pid of the daemon's rooms, without a reader."""
-    kids = read(daemon, "task/%d/children" % daemon).split()
-    named = {(re.search(r"--room=(\w+)", read(int(k), "cmdline")) or [0, "?"])[1]: int(k) for k in kids}
+    named = {room_of(int(k)): int(k) for k in read(daemon, "task/%d/children" % daemon).split()}
     return {n: p for n, p in named.items() if n in USERS}
 
 

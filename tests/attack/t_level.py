@@ -3,17 +3,10 @@
 for what was born in between."""
 import json
 
-import stage
-from stage import Accepted, Wrong, test, until
+from stage import Accepted, Wrong, status, test, until
 
 FTRACE = "/proc/sys/kernel/ftrace_enabled"
 FULL = 2
-
-
-def status(host):
-    """The exit status says whether it is armed; a daemon that is not is an answer all the same."""
-    out = host.run("%s/cleatctl --json status" % stage.BUILD_MAIN)[1]
-    return json.loads(out[out.index("{"):])
 
 
 def turn_ftrace(host, on):

@@ -84,7 +84,7 @@ class Native(stage.Host):
 
     def fds_back(self, before):
         """Waits until no room has more descriptors than @before."""
-        until(lambda: all(n <= m for n, m in zip(self.fds(), before)), "descriptors to go back to %s" % before, 5)
+        until(lambda: all(n <= m for n, m in zip(self.fds(), before)), "descriptors to go back to %s" % before)
 
     def audit(self):
         with open(DIR + "/audit.jsonl", "rb") as f:
