@@ -3,6 +3,8 @@
 for what was born in between."""
 import json
 
+import json
+
 from stage import Accepted, Wrong, status, test, until
 
 FTRACE = "/proc/sys/kernel/ftrace_enabled"
