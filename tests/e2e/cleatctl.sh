@@ -233,7 +233,7 @@ m = {(s.name, *s.labels.values()): s.value for f in parsed(open(sys.argv[1]).rea
 assert eval(sys.argv[2]), m
 EOF
 }
-metrics 'metrics are what status says, as Prometheus reads it' 'm["cleat_up",] == 1 and m["cleat_armed",] == 1 and m["cleat_level_info", "reduced"] == 1 and m["cleat_policy_generation",] == 1 and m["cleat_answers_total", "check", "ok"] == 3 and m["cleat_answers_total", "check", "replayed"] == 1 and m["cleat_answers_total", "sign", "policy"] >= 0 and 0 <= m["cleat_host_key_age_seconds",] < 3600'
+metrics 'metrics are what status says, as Prometheus reads it' 'm["cleat_up",] == 1 and m["cleat_armed",] == 1 and m["cleat_level_info", "reduced"] == 1 and m["cleat_policy_generation",] == 1 and m["cleat_answers_total", "check", "ok"] == 3 and m["cleat_answers_total", "check", "replayed"] == 1 and m["cleat_answers_total", "sign", "policy"] >= 0 and m["cleat_asked_total", "check"] == 4 and m["cleat_connections_refused_total", "check", "uid"] == 0 and m["cleat_connections_displaced_total", "sign"] == 0 and m["cleat_connections_idle_total", "sign"] == 0 and m["cleat_closes_forced_total", "check"] == 0 and m["cleat_audit_suppressed_total", "check"] == 0 and 0 <= m["cleat_host_key_age_seconds",] < 3600'
 CLEAT_RUNTIME_DIR=$w/nowhere metrics 'a daemon that does not answer is a number' 'm == {("cleat_up",): 0}'
 is 1 'nowhere/x.prom: No such file' metrics --file "$w/nowhere/x.prom"
 is 0 'generation 2 is in force' reload
@@ -402,5 +402,22 @@ pkill -CONT -P "$daemon" -x cleatd-reader
 wait $slow && ok 'and the reload succeeds in the end' || bad 'the reload of the hanging reader' "$(cat "$w/slow")"
 rm "$w/etc/policies.d/many.yaml"
 is 0 'is in force' reload
+# A uid that wants more places than a quarter is told so, and the numbers say whose part was full. The last question of all:
+# its connections end after it.
+python3 - "$w/run/cleat/sign.sock" >"$w/crowd" 2>&1 <<-'END'
+	import resource, select, socket, sys
+	hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+	resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+	crowd, told = [], select.poll()
+	for _ in range(1024 + 8):
+	    crowd.append(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+	    crowd[-1].connect(sys.argv[1])
+	    told.register(crowd[-1], select.POLLIN)
+	print("refused" if told.poll(10000) else "nobody was refused")
+END
+said 'a crowd of one uid is told busy' '^refused$' "$w/crowd"
+json 0 'o["doors"]["sign"]["refused"]["uid"] >= 1 and o["doors"]["sign"]["refused"]["all"] == 0 and o["doors"]["check"]["refused"] == {"uid": 0, "workload": 0, "all": 0} and set(o["doors"]["sign"]) == {"refused", "displaced", "idle", "forced", "suppressed"}' status
+is 0 '^sign  door   refused [1-9][0-9]* uid, ' status
+metrics 'and Prometheus' 'm["cleat_connections_refused_total", "sign", "uid"] >= 1 and m["cleat_answers_total", "sign", "busy"] >= 1'
 said 'whois names the peer' '^0 .*"owner":"spiffe://prod.example/service".*"peer":.*"subject":"spiffe://prod.example/caller"' "$w/service"
 finish
