@@ -169,6 +169,7 @@ TEST_place      := room/place base/file base/clock
 TEST_ask        := lib/ask lib/cleat
 TEST_policy_yaml := $(POLICY_COMPILER)
 TEST_policy_again := $(POLICY_COMPILER)
+TEST_machine    := edge/machine base/file
 TEST_audit      := edge/audit base/bytes base/clock model/reason
 TEST_account    := room/account room/account_rate edge/audit model/policy model/assertion model/spiffe_id model/reason base/bytes base/clock
 TEST_channel    := room/channel
