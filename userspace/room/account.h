@@ -21,7 +21,7 @@
 struct account_rate {
 	uint32_t uid;
 	uint32_t lines;	     /* spent, to be paid back by time; 0: free */
-	uint64_t since_ns;   /* of the last payment, monotonic clock */
+	uint64_t since_ns;   /* of the last payment, boot clock */
 	uint64_t suppressed; /* since the last line that said so */
 };
 
