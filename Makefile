@@ -233,9 +233,10 @@ check-native: $(B)/cleatd $(B)/cleatctl $(TOP)/e2e/protocol_client ## the daemon
 	$(Q)BUILD=$(B) tests/e2e/own_bpffs tests/e2e/native_reduced.sh
 	$(Q)BUILD=$(B) tests/e2e/own_bpffs tests/e2e/cleatctl.sh
 	$(Q)$(MAKE) --no-print-directory $(ACTORS) TWIN=
-	$(Q)$(MAKE) --no-print-directory TWIN=watch_links $(TOP)/twin/watch_links/cleatd
+	$(Q)for t in watch_links fall_written; do $(MAKE) --no-print-directory TWIN=$$t $(TOP)/twin/$$t/cleatd || exit 1; done
 	$(Q)BUILD=$(B) tests/e2e/own_bpffs tests/attack/native/run attack_091
-	$(Q)tests/e2e/own_bpffs tests/attack/native/daemon_twins $(TOP) watch_links=attack_091_hook_taken_away
+	$(Q)tests/e2e/own_bpffs tests/attack/native/daemon_twins $(TOP) watch_links=attack_091_hook_taken_away \
+		fall_written=attack_091_fall_that_cannot_be_written
 
 # ---- attacks on verify() natively: tests of attacks.md A on the daemon's own code, each with its broken twins ------
 ATTACK_SRC := $(wildcard tests/attack/native/*.c)
