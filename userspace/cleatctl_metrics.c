@@ -97,7 +97,7 @@ static void kernel_side(FILE *to, const struct cleat_admin_answer_status *s)
 	gauge(to, "cleat_watched_age_seconds", (s->now_ns - s->looked_ns) / 1000000000,
 	      "Since the watcher looked at them.");
 	gauge(to, "cleat_proved_age_seconds", (s->now_ns - s->proved_ns) / 1000000000,
-	      "Since a live probe saw them run; at level reduced that is the start.");
+	      "Since a live probe saw them run; at level reduced that is when it was armed.");
 	gauge(to, "cleat_clock_synchronised", s->synchronised,
 	      "0: the kernel calls the clock unsynchronised.");
 	head(to, "cleat_kernel_total", "counter", "What the kernel side counted, by kind.");

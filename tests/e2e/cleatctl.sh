@@ -132,6 +132,7 @@ is 2 'named <trust domain>.json' trust add --bundle "$w/bundle" "$w/a.json"
 is 1 'is no entry of other.example' trust add --bundle "$w/etc/trust/other.example.json" "$w/a.json"
 [ ! -e "$w/etc/trust/other.example.json" ] && ok 'a refused entry makes no bundle' || bad 'a refused entry makes no bundle'
 is 0 '2 keys' trust list --dir "$w/etc"
+is 2 'no option --state-dir here' trust list --dir "$w/etc" --state-dir "$w/state"
 json 0 'len(o["bundle"]["keys"]) == 2 and o["bundle"]["spiffe_sequence"] == 2' trust list --dir "$w/etc"
 is 0 '^ok: ' trust check --bundle "$t"
 for i in 2 3; do
@@ -341,7 +342,7 @@ is 1 'a rotation is under way' keys rotate --dir "$w/lib"
 is 0 'in force' reload
 sign 'a key that nobody trusts yet' '^ey'
 [ "$(kid "$w/signed")" = "$old" ] && ok 'does not sign' || bad 'does not sign'
-is 1 'the old one still signs' keys rotate --finish --dir "$w/lib"
+is 1 'the old one still signs' keys rotate --dir "$w/lib" --finish
 is 0 '3 keys' trust add --bundle "$t" "$w/next.json"
 is 0 'in force' reload
 sign 'one that this host trusts' '^ey'
