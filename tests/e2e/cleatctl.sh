@@ -95,6 +95,10 @@ complete_as '^rotate$' keys r
 complete_as '--finish' keys rotate --
 complete_as '^--undo$' revoke host --u
 complete_as '^client server$' verify --expect ''
+complete_as ' --any-owner --bundle --dir$' trust list --
+complete_as '^[0-9 ]+$' explain ''
+complete_as '^$' explain --reason ''
+complete_as '^$' status ''
 complete_as '^doctor$' --json --runtime-dir /x doc
 
 # ---- doctor, before there is anything ----
@@ -237,6 +241,7 @@ EOF
 metrics 'metrics are what status says, as Prometheus reads it' 'm["cleat_up",] == 1 and m["cleat_armed",] == 1 and m["cleat_level_info", "reduced"] == 1 and m["cleat_policy_generation",] == 1 and m["cleat_answers_total", "check", "ok"] == 3 and m["cleat_answers_total", "check", "replayed"] == 1 and m["cleat_answers_total", "sign", "policy"] >= 0 and m["cleat_asked_total", "check"] == 4 and m["cleat_connections_refused_total", "check", "uid"] == 0 and m["cleat_connections_displaced_total", "sign"] == 0 and m["cleat_connections_idle_total", "sign"] == 0 and m["cleat_closes_forced_total", "check"] == 0 and m["cleat_audit_suppressed_total", "check"] == 0 and 0 <= m["cleat_host_key_age_seconds",] < 3600'
 CLEAT_RUNTIME_DIR=$w/nowhere metrics 'a daemon that does not answer is a number' 'm == {("cleat_up",): 0}'
 is 1 'nowhere/x.prom: No such file' metrics --file "$w/nowhere/x.prom"
+complete_as '^replayed$' explain --reason repl
 is 0 'generation 2 is in force' reload
 json 0 'o["generation"] == 3' reload
 sed -i 's/^accept:/acept:/' "$w/etc/cleat.yaml"
