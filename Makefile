@@ -169,8 +169,10 @@ TEST_place      := room/place base/file base/clock
 TEST_ask        := lib/ask lib/cleat
 TEST_policy_yaml := $(POLICY_COMPILER)
 TEST_policy_again := $(POLICY_COMPILER)
+TEST_machine    := edge/machine base/file
 TEST_audit      := edge/audit base/bytes base/clock model/reason
 TEST_account    := room/account room/account_rate edge/audit model/policy model/assertion model/spiffe_id model/reason base/bytes base/clock
+TEST_account_rate := room/account_rate edge/audit model/reason base/bytes base/clock
 TEST_channel    := room/channel
 TEST_watchdog   := room/watchdog room/channel room/loop
 TEST_jail       := room/jail room/jail_calls room/jail_users edge/seccomp edge/cgroupfs edge/peer base/bytes base/log
@@ -231,9 +233,10 @@ check-native: $(B)/cleatd $(B)/cleatctl $(TOP)/e2e/protocol_client ## the daemon
 	$(Q)BUILD=$(B) tests/e2e/own_bpffs tests/e2e/native_reduced.sh
 	$(Q)BUILD=$(B) tests/e2e/own_bpffs tests/e2e/cleatctl.sh
 	$(Q)$(MAKE) --no-print-directory $(ACTORS) TWIN=
-	$(Q)$(MAKE) --no-print-directory TWIN=watch_links $(TOP)/twin/watch_links/cleatd
+	$(Q)for t in watch_links fall_written; do $(MAKE) --no-print-directory TWIN=$$t $(TOP)/twin/$$t/cleatd || exit 1; done
 	$(Q)BUILD=$(B) tests/e2e/own_bpffs tests/attack/native/run attack_091
-	$(Q)tests/e2e/own_bpffs tests/attack/native/daemon_twins $(TOP) watch_links=attack_091_hook_taken_away
+	$(Q)tests/e2e/own_bpffs tests/attack/native/daemon_twins $(TOP) watch_links=attack_091_hook_taken_away \
+		fall_written=attack_091_fall_that_cannot_be_written
 
 # ---- attacks on verify() natively: tests of attacks.md A on the daemon's own code, each with its broken twins ------
 ATTACK_SRC := $(wildcard tests/attack/native/*.c)

@@ -155,10 +155,43 @@ const char *count_word(enum cleat_count which)
 }
 
 const char *const admin_rooms[ADMIN_ROOMS] = { "sign", "check" };
+const char *const admin_parts[SHARE_PART_COUNT] = { "uid", "workload", "all" };
 
 static bool is_armed(const struct cleat_admin_answer_status *s)
 {
 	return s->config.epoch && s->config.level != CLEAT_LEVEL_NONE;
+}
+
+static void doors_json(const struct cleat_admin_answer_status *s)
+{
+	fputs(",\"doors\":{", stdout);
+	for (unsigned r = 0; r < ADMIN_ROOMS; r++) {
+		const struct room_counters *c = &s->rooms[r];
+
+		printf("%s\"%s\":{\"refused\":{", r ? "," : "", admin_rooms[r]);
+		for (unsigned i = 0; i < SHARE_PART_COUNT; i++)
+			printf("%s\"%s\":%" PRIu64, i ? "," : "", admin_parts[i],
+			       c->door.refused[i]);
+		printf("},\"displaced\":%" PRIu64 ",\"idle\":%" PRIu64 ",\"forced\":%" PRIu64
+		       ",\"suppressed\":%" PRIu64 "}",
+		       c->door.displaced, c->door.idle, c->forced, c->suppressed);
+	}
+	fputs("}", stdout);
+}
+
+static void doors_text(const struct cleat_admin_answer_status *s)
+{
+	for (unsigned r = 0; r < ADMIN_ROOMS; r++) {
+		const struct room_counters *c = &s->rooms[r];
+
+		printf("%-5s door   refused", admin_rooms[r]);
+		for (unsigned i = 0; i < SHARE_PART_COUNT; i++)
+			printf("%s %" PRIu64 " %s", i ? "," : "", c->door.refused[i],
+			       admin_parts[i]);
+		printf("; %" PRIu64 " displaced, %" PRIu64 " idle, %" PRIu64 " forced, %" PRIu64
+		       " suppressed\n",
+		       c->door.displaced, c->door.idle, c->forced, c->suppressed);
+	}
 }
 
 static void status_json(const struct cleat_admin_answer_status *s)
@@ -186,16 +219,17 @@ static void status_json(const struct cleat_admin_answer_status *s)
 	for (unsigned i = 0; i < CLEAT_COUNT_COUNT; i++)
 		printf("%s\"%s\":%" PRIu64, i ? "," : "", count_word(i), s->counts[i]);
 	fputs("},\"rooms\":{", stdout);
-	for (unsigned r = 0; r < 2; r++) {
+	for (unsigned r = 0; r < ADMIN_ROOMS; r++) {
 		printf("%s\"%s\":{\"asked\":%" PRIu64, r ? "," : "", admin_rooms[r],
-		       s->answers[r].asked);
+		       s->rooms[r].asked);
 		for (unsigned i = 0; i < REASON_COUNT; i++)
-			if (s->answers[r].answered[i])
-				printf(",\"%s\":%" PRIu64, reason_word(i),
-				       s->answers[r].answered[i]);
+			if (s->rooms[r].answered[i])
+				printf(",\"%s\":%" PRIu64, reason_word(i), s->rooms[r].answered[i]);
 		fputs("}", stdout);
 	}
-	fputs("}}\n", stdout);
+	fputs("}", stdout);
+	doors_json(s);
+	fputs("}\n", stdout);
 }
 
 static void status_text(const struct cleat_admin_answer_status *s)
@@ -217,14 +251,14 @@ static void status_text(const struct cleat_admin_answer_status *s)
 	       s->head.policy_generation, s->workloads, s->keys, s->revoked);
 	printf("reloads      %" PRIu64 ", %" PRIu64 " failed%s%s\n", s->reloads, s->reloads_failed,
 	       s->reload_error[0] ? "; the last: " : "", s->reload_error);
-	for (unsigned r = 0; r < 2; r++) {
-		printf("%-5s room   %" PRIu64 " asked", admin_rooms[r], s->answers[r].asked);
+	for (unsigned r = 0; r < ADMIN_ROOMS; r++) {
+		printf("%-5s room   %" PRIu64 " asked", admin_rooms[r], s->rooms[r].asked);
 		for (unsigned i = 0; i < REASON_COUNT; i++)
-			if (s->answers[r].answered[i])
-				printf(", %" PRIu64 " %s", s->answers[r].answered[i],
-				       reason_word(i));
+			if (s->rooms[r].answered[i])
+				printf(", %" PRIu64 " %s", s->rooms[r].answered[i], reason_word(i));
 		putchar('\n');
 	}
+	doors_text(s);
 	fputs("counted     ", stdout);
 	for (unsigned i = 0; i < CLEAT_COUNT_COUNT; i++)
 		printf(" %" PRIu64 " %s%s", s->counts[i], count_word(i),

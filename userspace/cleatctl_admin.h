@@ -32,10 +32,12 @@ int admin_status(const struct ctl *c, struct cleat_admin_answer_status *ret);
 /* Reads everything anew and waits for the outcome. */
 int admin_reload(const struct ctl *c, uint32_t *ret_generation);
 
-/* What a number of the answer STATUS is called: by the kernel side's count, and by the place in answers[]. */
+/* What a number of the answer STATUS is called: by the kernel side's count, by the place in rooms[], and by the
+ * part of a door's places that was full. */
 #define ADMIN_ROOMS 2
 const char *count_word(enum cleat_count which);
 extern const char *const admin_rooms[ADMIN_ROOMS];
+extern const char *const admin_parts[SHARE_PART_COUNT];
 
 /* "/payments" or the full id: the workload of the image, or NULL. */
 const struct policy_workload *workload_named(const struct policy_image *p, const char *name);

@@ -100,6 +100,7 @@ static const char *const ways[REASON_COUNT] = {
 	[REASON_AUDIENCE] = "ask for an assertion for this very service",
 	[REASON_REVOKED] = "\"cleatctl revoke --undo\", if it is to be believed again",
 	[REASON_NOT_ARMED] = "\"cleatctl doctor\" says what the kernel side lacks",
+	[REASON_BUSY] = "ask again; \"cleatctl status\" says whose part of the places is full",
 	[REASON_NO_AUDIT] =
 		"make room for the audit log: nothing is answered that cannot be written down",
 	[REASON_NETNS] = "netns: foreign-ok in the workload allows a namespace of a container",

@@ -142,13 +142,27 @@ static int next_finish(const struct ctl *c, const char *dir, const struct policy
 	return EXIT_SUCCESS;
 }
 
+/* Wherever it stands; the rest closes up. */
+static bool finish_take(int *argc, char **argv)
+{
+	int n = 0;
+
+	for (int i = 0; i < *argc; i++)
+		if (strcmp(argv[i], "--finish") != 0)
+			argv[n++] = argv[i];
+	bool there = n < *argc;
+
+	*argc = n;
+	return there;
+}
+
 int verb_keys_rotate(const struct ctl *c, int argc, char **argv)
 {
+	bool finish = finish_take(&argc, argv);
 	owned_mem void *image = NULL;
 	struct host_options o = { 0 };
-	bool finish = argc > 0 && strcmp(argv[0], "--finish") == 0;
 
-	if (!host_options_take(argc - finish, argv + finish, &o))
+	if (!host_options_take(argc, argv, &o))
 		return EXIT_USAGE;
 	if (finish && (o.name || o.trust_domain || o.scopes.count))
 		return complain(EXIT_USAGE, "--finish takes no entry's options");

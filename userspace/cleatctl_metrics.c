@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -42,11 +43,40 @@ static void answers(FILE *to, const struct cleat_admin_answer_status *s)
 	for (unsigned r = 0; r < ADMIN_ROOMS; r++)
 		for (unsigned i = 0; i < REASON_COUNT; i++)
 			fprintf(to, "cleat_answers_total{room=\"%s\",reason=\"%s\"} %" PRIu64 "\n",
-				admin_rooms[r], reason_word(i), s->answers[r].answered[i]);
-	head(to, "cleat_asked_total", "counter", "Requests of a public room.");
+				admin_rooms[r], reason_word(i), s->rooms[r].answered[i]);
+}
+
+/* One number of each public room; @at: where it stands in struct room_counters. */
+static void each_room(FILE *to, const struct cleat_admin_answer_status *s, const char *name,
+		      size_t at, const char *help)
+{
+	head(to, name, "counter", help);
 	for (unsigned r = 0; r < ADMIN_ROOMS; r++)
-		fprintf(to, "cleat_asked_total{room=\"%s\"} %" PRIu64 "\n", admin_rooms[r],
-			s->answers[r].asked);
+		fprintf(to, "%s{room=\"%s\"} %" PRIu64 "\n", name, admin_rooms[r],
+			*(const uint64_t *)((const char *)&s->rooms[r] + at));
+}
+#define EACH_ROOM(to, s, name, member, help)                                                       \
+	each_room(to, s, name, offsetof(struct room_counters, member), help)
+
+static void doors(FILE *to, const struct cleat_admin_answer_status *s)
+{
+	EACH_ROOM(to, s, "cleat_asked_total", asked, "Requests of a public room.");
+	head(to, "cleat_connections_refused_total", "counter",
+	     "Connections told busy, by whose part of the places was full: uid, workload or all.");
+	for (unsigned r = 0; r < ADMIN_ROOMS; r++)
+		for (unsigned i = 0; i < SHARE_PART_COUNT; i++)
+			fprintf(to,
+				"cleat_connections_refused_total{room=\"%s\",share=\"%s\"} %" PRIu64
+				"\n",
+				admin_rooms[r], admin_parts[i], s->rooms[r].door.refused[i]);
+	EACH_ROOM(to, s, "cleat_connections_displaced_total", door.displaced,
+		  "Connections ended to make place for an owner that held fewer.");
+	EACH_ROOM(to, s, "cleat_connections_idle_total", door.idle,
+		  "Connections ended because they said nothing for too long.");
+	EACH_ROOM(to, s, "cleat_closes_forced_total", forced,
+		  "Passed descriptors, slow to close, that found no thread of their own for it.");
+	EACH_ROOM(to, s, "cleat_audit_suppressed_total", suppressed,
+		  "Cheap refusals that have no audit line of their own.");
 }
 
 static void kernel_side(FILE *to, const struct cleat_admin_answer_status *s)
@@ -67,7 +97,7 @@ static void kernel_side(FILE *to, const struct cleat_admin_answer_status *s)
 	gauge(to, "cleat_watched_age_seconds", (s->now_ns - s->looked_ns) / 1000000000,
 	      "Since the watcher looked at them.");
 	gauge(to, "cleat_proved_age_seconds", (s->now_ns - s->proved_ns) / 1000000000,
-	      "Since a live probe saw them run; at level reduced that is the start.");
+	      "Since a live probe saw them run; at level reduced that is when it was armed.");
 	gauge(to, "cleat_clock_synchronised", s->synchronised,
 	      "0: the kernel calls the clock unsynchronised.");
 	head(to, "cleat_kernel_total", "counter", "What the kernel side counted, by kind.");
@@ -115,6 +145,7 @@ static void metrics_print(FILE *to, const struct cleat_admin_answer_status *s)
 	daemon_side(to, s);
 	kernel_side(to, s);
 	answers(to, s);
+	doors(to, s);
 }
 
 /* Whoever reads it sees the old file or the new one. */

@@ -311,18 +311,19 @@ static int check_one(const struct ctl *c, const struct trust_options *o, const c
 	return EXIT_SUCCESS;
 }
 
-static int trust_each(const struct ctl *c, int argc, char **argv, bundle_fn each)
+/* @state: the sequences seen are of interest, so it may be said where they are. */
+static int trust_each(const struct ctl *c, int argc, char **argv, bool state, bundle_fn each)
 {
 	struct trust_options o = { 0 };
 	const struct option_of options[] = {
 		{ .name = "--dir", .into = &o.dir },
 		{ .name = "--bundle", .into = &o.bundle },
-		{ .name = "--state-dir", .into = &o.state_dir },
 		{ .name = "--any-owner", .flag = &o.any_owner },
+		{ .name = "--state-dir", .into = &o.state_dir },
 	};
 	struct words rest = { 0 };
 
-	if (!OPTIONS_TAKE(argc, argv, options, &rest, 0))
+	if (!options_take(argc, argv, options, state ? 4 : 3, &rest, 0))
 		return EXIT_USAGE;
 	if (o.dir && o.bundle)
 		return complain(EXIT_USAGE, "--dir and --bundle both: give one");
@@ -331,10 +332,10 @@ static int trust_each(const struct ctl *c, int argc, char **argv, bundle_fn each
 
 int verb_trust_list(const struct ctl *c, int argc, char **argv)
 {
-	return trust_each(c, argc, argv, list_one);
+	return trust_each(c, argc, argv, false, list_one);
 }
 
 int verb_trust_check(const struct ctl *c, int argc, char **argv)
 {
-	return trust_each(c, argc, argv, check_one);
+	return trust_each(c, argc, argv, true, check_one);
 }

@@ -95,6 +95,10 @@ complete_as '^rotate$' keys r
 complete_as '--finish' keys rotate --
 complete_as '^--undo$' revoke host --u
 complete_as '^client server$' verify --expect ''
+complete_as ' --any-owner --bundle --dir$' trust list --
+complete_as '^[0-9 ]+$' explain ''
+complete_as '^$' explain --reason ''
+complete_as '^$' status ''
 complete_as '^doctor$' --json --runtime-dir /x doc
 
 # ---- doctor, before there is anything ----
@@ -132,6 +136,7 @@ is 2 'named <trust domain>.json' trust add --bundle "$w/bundle" "$w/a.json"
 is 1 'is no entry of other.example' trust add --bundle "$w/etc/trust/other.example.json" "$w/a.json"
 [ ! -e "$w/etc/trust/other.example.json" ] && ok 'a refused entry makes no bundle' || bad 'a refused entry makes no bundle'
 is 0 '2 keys' trust list --dir "$w/etc"
+is 2 'no option --state-dir here' trust list --dir "$w/etc" --state-dir "$w/state"
 json 0 'len(o["bundle"]["keys"]) == 2 and o["bundle"]["spiffe_sequence"] == 2' trust list --dir "$w/etc"
 is 0 '^ok: ' trust check --bundle "$t"
 for i in 2 3; do
@@ -233,9 +238,10 @@ m = {(s.name, *s.labels.values()): s.value for f in parsed(open(sys.argv[1]).rea
 assert eval(sys.argv[2]), m
 EOF
 }
-metrics 'metrics are what status says, as Prometheus reads it' 'm["cleat_up",] == 1 and m["cleat_armed",] == 1 and m["cleat_level_info", "reduced"] == 1 and m["cleat_policy_generation",] == 1 and m["cleat_answers_total", "check", "ok"] == 3 and m["cleat_answers_total", "check", "replayed"] == 1 and m["cleat_answers_total", "sign", "policy"] >= 0 and 0 <= m["cleat_host_key_age_seconds",] < 3600'
+metrics 'metrics are what status says, as Prometheus reads it' 'm["cleat_up",] == 1 and m["cleat_armed",] == 1 and m["cleat_level_info", "reduced"] == 1 and m["cleat_policy_generation",] == 1 and m["cleat_answers_total", "check", "ok"] == 3 and m["cleat_answers_total", "check", "replayed"] == 1 and m["cleat_answers_total", "sign", "policy"] >= 0 and m["cleat_asked_total", "check"] == 4 and m["cleat_connections_refused_total", "check", "uid"] == 0 and m["cleat_connections_displaced_total", "sign"] == 0 and m["cleat_connections_idle_total", "sign"] == 0 and m["cleat_closes_forced_total", "check"] == 0 and m["cleat_audit_suppressed_total", "check"] == 0 and 0 <= m["cleat_host_key_age_seconds",] < 3600'
 CLEAT_RUNTIME_DIR=$w/nowhere metrics 'a daemon that does not answer is a number' 'm == {("cleat_up",): 0}'
 is 1 'nowhere/x.prom: No such file' metrics --file "$w/nowhere/x.prom"
+complete_as '^replayed$' explain --reason repl
 is 0 'generation 2 is in force' reload
 json 0 'o["generation"] == 3' reload
 sed -i 's/^accept:/acept:/' "$w/etc/cleat.yaml"
@@ -341,7 +347,7 @@ is 1 'a rotation is under way' keys rotate --dir "$w/lib"
 is 0 'in force' reload
 sign 'a key that nobody trusts yet' '^ey'
 [ "$(kid "$w/signed")" = "$old" ] && ok 'does not sign' || bad 'does not sign'
-is 1 'the old one still signs' keys rotate --finish --dir "$w/lib"
+is 1 'the old one still signs' keys rotate --dir "$w/lib" --finish
 is 0 '3 keys' trust add --bundle "$t" "$w/next.json"
 is 0 'in force' reload
 sign 'one that this host trusts' '^ey'
@@ -402,5 +408,22 @@ pkill -CONT -P "$daemon" -x cleatd-reader
 wait $slow && ok 'and the reload succeeds in the end' || bad 'the reload of the hanging reader' "$(cat "$w/slow")"
 rm "$w/etc/policies.d/many.yaml"
 is 0 'is in force' reload
+# A uid that wants more places than a quarter is told so, and the numbers say whose part was full. The last question of all:
+# its connections end after it.
+python3 - "$w/run/cleat/sign.sock" >"$w/crowd" 2>&1 <<-'END'
+	import resource, select, socket, sys
+	hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+	resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+	crowd, told = [], select.poll()
+	for _ in range(1024 + 8):
+	    crowd.append(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+	    crowd[-1].connect(sys.argv[1])
+	    told.register(crowd[-1], select.POLLIN)
+	print("refused" if told.poll(10000) else "nobody was refused")
+END
+said 'a crowd of one uid is told busy' '^refused$' "$w/crowd"
+json 0 'o["doors"]["sign"]["refused"]["uid"] >= 1 and o["doors"]["sign"]["refused"]["all"] == 0 and o["doors"]["check"]["refused"] == {"uid": 0, "workload": 0, "all": 0} and set(o["doors"]["sign"]) == {"refused", "displaced", "idle", "forced", "suppressed"}' status
+is 0 '^sign  door   refused [1-9][0-9]* uid, ' status
+metrics 'and Prometheus' 'm["cleat_connections_refused_total", "sign", "uid"] >= 1 and m["cleat_answers_total", "sign", "busy"] >= 1'
 said 'whois names the peer' '^0 .*"owner":"spiffe://prod.example/service".*"peer":.*"subject":"spiffe://prod.example/caller"' "$w/service"
 finish

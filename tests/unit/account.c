@@ -73,7 +73,7 @@ static void open_account(void)
 	int counters = memfd_create("counters", MFD_CLOEXEC);
 
 	audit = memfd_create("audit", MFD_CLOEXEC);
-	cr_assert_eq(ftruncate(counters, sizeof(struct reason_counters)), 0);
+	cr_assert_eq(ftruncate(counters, sizeof(struct room_counters)), 0);
 	cr_assert_eq(account_open(&account, "sign", audit, counters), 0);
 	close(counters);
 	faulty_fd = audit;
@@ -128,6 +128,20 @@ Test(account, attack_146_what_write_can_say, .init = open_account)
 	cr_assert_eq(account.counters->asked, 2 * count);
 	cr_assert_eq(answered(REASON_OK), count);
 	cr_assert_eq(answered(REASON_NO_AUDIT), count);
+}
+
+/* What others count is on the page as it was told, beside what the account counts itself. */
+Test(account, counts_of_the_door, .init = open_account)
+{
+	const struct door_counts door = { .refused = { 1, 2, 3 }, .displaced = 4, .idle = 5 };
+	const struct room_counters *c = account.counters;
+
+	answer(REASON_OK);
+	account_door(&account, &door, 6);
+	cr_expect_eq(memcmp(&c->door, &door, sizeof(door)), 0);
+	cr_expect_eq(c->forced, 6);
+	cr_expect_eq(c->asked, 1);
+	cr_expect_eq(c->suppressed, 0);
 }
 
 /* A refusal is no less a line than a yes. */

@@ -397,6 +397,9 @@ Test(door, one_uid_has_a_quarter)
 		refused++;
 	}
 	cr_assert_eq(refused, 8);
+	cr_expect_eq(door_counts(door)->refused[SHARE_PART_UID], 8);
+	cr_expect_eq(door_counts(door)->refused[SHARE_PART_WORKLOAD], 0);
+	cr_expect_eq(door_counts(door)->refused[SHARE_PART_ALL], 0);
 	for (int i = 0; i < CONNECTIONS; i++)
 		honest(fds[i], 7);
 	close(fds[0]);

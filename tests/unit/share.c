@@ -46,21 +46,25 @@ static unsigned enter(uint32_t uid, uint32_t group, unsigned n, unsigned *displa
 
 Test(share, places)
 {
-	/* Each row comes on top of those before it. uid..: so many uids in a row, one after the other. */
+	/* Each row comes on top of those before it. uid..: so many uids in a row, one after the other. full: what the last of
+	 * them is told is full, if it is refused. */
 	static const struct {
 		const char *what;
 		uint32_t uid, uids, group;
 		unsigned each, given, displaced;
+		enum share_part full;
 	} rows[] = {
-		{ "a uid: a quarter", 1, 1, 7, 40, 16, 0 },
-		{ "and no more", 1, 1, 7, 1, 0, 0 },
-		{ "another workload of it: an even part of that quarter", 1, 1, 8, 20, 8, 8 },
-		{ "a third", 1, 1, 9, 20, 5, 5 },
-		{ "cgroups by the thousand are no workload: one part for all", 1, 1, 0, 100, 4, 4 },
-		{ "uids by the thousand: a quarter", 1000, 100, 0, 1, 15, 3 },
-		{ "uids of one workload: a quarter", 2000, 100, 20, 1, 16, 0 },
-		{ "and another", 3000, 100, 21, 1, 16, 0 },
-		{ "the last ones: of who holds most", 4000, 1, 22, 1, 1, 0 },
+		{ "a uid: a quarter", 1, 1, 7, 40, 16, 0, SHARE_PART_UID },
+		{ "and no more", 1, 1, 7, 1, 0, 0, SHARE_PART_UID },
+		{ "another workload of it: an even part of that quarter", 1, 1, 8, 20, 8, 8,
+		  SHARE_PART_UID },
+		{ "a third", 1, 1, 9, 20, 5, 5, SHARE_PART_UID },
+		{ "cgroups by the thousand are no workload: one part for all", 1, 1, 0, 100, 4, 4,
+		  SHARE_PART_UID },
+		{ "uids by the thousand: a quarter", 1000, 100, 0, 1, 15, 3, SHARE_PART_WORKLOAD },
+		{ "uids of one workload: a quarter", 2000, 100, 20, 1, 16, 0, SHARE_PART_WORKLOAD },
+		{ "and another", 3000, 100, 21, 1, 16, 0, SHARE_PART_WORKLOAD },
+		{ "the last ones: of who holds most", 4000, 1, 22, 1, 1, 0, SHARE_PART_ALL },
 	};
 
 	for (size_t r = 0; r < sizeof(rows) / sizeof(*rows); r++) {
@@ -72,6 +76,8 @@ Test(share, places)
 			     given > rows[r].given ? "; accepted: twin=share_quarter:" : "");
 		cr_expect_eq(displaced, rows[r].displaced, "%s: displaced %u", rows[r].what,
 			     displaced);
+		cr_expect_eq(share_full(s, rows[r].uid + rows[r].uids - 1, rows[r].group),
+			     rows[r].full, "%s: full", rows[r].what);
 	}
 }
 
@@ -85,6 +91,7 @@ Test(share, there_is_always_a_place_for_who_has_none)
 	cr_assert_geq(given, MAX);
 	for (uint32_t i = 0; i < 16; i++)
 		cr_expect_eq(enter(100 + i, 10 + i, 1, &displaced), 0, "%u has its even part", i);
+	cr_expect_eq(share_full(s, 100, 10), SHARE_PART_ALL);
 	displaced = 0;
 	cr_expect_eq(enter(5, 5, 1, &displaced), 1);
 	cr_expect_eq(displaced, 1);

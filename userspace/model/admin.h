@@ -9,7 +9,7 @@
 #define CLEAT_MODEL_ADMIN_H
 
 #include "../bpf/abi.h"
-#include "model/reason.h"
+#include "model/counters.h"
 #include "model/request.h"
 
 #define CLEAT_ADMIN_SOCKET "private/admin.sock"
@@ -59,7 +59,7 @@ struct cleat_admin_answer_status {
 	uint64_t reloads;	    /* asked for since the start, the first reading not counted */
 	uint64_t reloads_failed;    /* the generation before stayed */
 	uint64_t counts[CLEAT_COUNT_COUNT]; /* enum cleat_count */
-	struct reason_counters answers[2];  /* sign room, check room */
+	struct room_counters rooms[2];	    /* sign room, check room */
 	char version[32];		    /* of the daemon */
 	char audit[CLEAT_ADMIN_PATH];
 	char config_dir[CLEAT_ADMIN_PATH];

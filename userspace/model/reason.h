@@ -78,12 +78,4 @@ enum reason reason_public(enum reason r);
 /* The reason of a word, or REASON_UNDECIDED. */
 enum reason reason_of_word(const char *word);
 
-/* One page a room counts in, mapped by the kernel room as a file in the private run directory:
- * how often each answer was given. Native words; only this room writes. */
-struct reason_counters {
-	uint64_t asked;
-	uint64_t answered[64];
-};
-_Static_assert(REASON_COUNT <= 64, "reason_counters has a place for every reason");
-
 #endif

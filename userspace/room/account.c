@@ -12,7 +12,7 @@
 
 int account_open(struct account *a, const char *room, int audit_fd, int counters_fd)
 {
-	void *at = mmap(NULL, sizeof(struct reason_counters), PROT_READ | PROT_WRITE, MAP_SHARED,
+	void *at = mmap(NULL, sizeof(struct room_counters), PROT_READ | PROT_WRITE, MAP_SHARED,
 			counters_fd, 0);
 
 	if (at == MAP_FAILED)
@@ -24,9 +24,14 @@ int account_open(struct account *a, const char *room, int audit_fd, int counters
 }
 
 /* One writer; readers of the page see whole words. */
+static void put(uint64_t *at, uint64_t n)
+{
+	__atomic_store_n(at, n, __ATOMIC_RELAXED);
+}
+
 static void count(uint64_t *at)
 {
-	__atomic_store_n(at, *at + 1, __ATOMIC_RELAXED);
+	put(at, *at + 1);
 }
 
 void account_begin(struct account *a, const char *ask, enum reason reason)
@@ -40,6 +45,7 @@ enum reason account_end(struct account *a, const struct policy_image *p, enum re
 	int err;
 
 	if (account_cheap(reason) && !account_allowed(a, clock_boot_ns())) {
+		count(&a->counters->suppressed);
 		count(&a->counters->answered[reason]);
 		return reason;
 	}
@@ -49,6 +55,17 @@ enum reason account_end(struct account *a, const struct policy_image *p, enum re
 		reason = REASON_NO_AUDIT;
 	count(&a->counters->answered[reason]);
 	return reason;
+}
+
+void account_door(struct account *a, const struct door_counts *door, uint64_t forced)
+{
+	struct room_counters *c = a->counters;
+
+	for (unsigned i = 0; i < SHARE_PART_COUNT; i++)
+		put(&c->door.refused[i], door->refused[i]);
+	put(&c->door.displaced, door->displaced);
+	put(&c->door.idle, door->idle);
+	put(&c->forced, forced);
 }
 
 /* The id policy gives a label, or "". */

@@ -9,6 +9,7 @@
 
 #include "../bpf/abi.h"
 #include "edge/audit.h"
+#include "model/counters.h"
 #include "model/policy.h"
 #include <stdbool.h>
 
@@ -20,14 +21,14 @@
 struct account_rate {
 	uint32_t uid;
 	uint32_t lines;	     /* spent, to be paid back by time; 0: free */
-	uint64_t since_ns;   /* of the last payment, monotonic clock */
+	uint64_t since_ns;   /* of the last payment, boot clock */
 	uint64_t suppressed; /* since the last line that said so */
 };
 
 struct account {
 	const char *room;
 	int audit; /* descriptor */
-	struct reason_counters *counters;
+	struct room_counters *counters;
 	struct audit_line line;
 	uint32_t uid;				     /* who is charged for the line in hand */
 	struct account_rate rates[ACCOUNT_UIDS + 1]; /* the last: of uids that found no place */
@@ -44,6 +45,8 @@ enum reason account_end(struct account *a, const struct policy_image *p, enum re
 
 /* Once a round: tells of what was suppressed, once a second at most. True: there is something to tell. */
 bool account_tick(struct account *a);
+/* What the door and the reaper count, for whoever reads the page. */
+void account_door(struct account *a, const struct door_counts *door, uint64_t forced);
 /* Whose rate the line in hand is of. Before account_end(). */
 void account_charge(struct account *a, uint32_t uid);
 

@@ -78,8 +78,12 @@ static bool place_take(struct connection *c, uint32_t group)
 	return true;
 }
 
-static void connection_refuse(struct connection *c)
+/* @group: the one whose share it was to have a place in. */
+static void connection_refuse(struct connection *c, uint32_t group)
 {
+	struct door *d = c->door;
+
+	d->counts.refused[share_full(d->shares, c->caller.share_uid, group)]++;
 	door_busy(c);
 	connection_close(c);
 }
@@ -148,7 +152,7 @@ static void settle(struct connection *c)
 		share_leave(c->door->shares, &c->item);
 	if (err < 0 || !place_take(c, c->caller.tag.owner.label) ||
 	    loop_add(c->door->loop, &c->source, EPOLLIN | EPOLLRDHUP) < 0)
-		connection_refuse(c);
+		connection_refuse(c, c->caller.tag.owner.label);
 }
 
 static void turn(struct connection *c)
@@ -203,7 +207,7 @@ static void connection_open(struct door *d, int fd)
 	else if (d->at_once++ < AT_ONCE_MAX)
 		settle(c); /* its workload may have less than its part of what its uid holds */
 	else
-		connection_refuse(c);
+		connection_refuse(c, SHARE_NEW);
 }
 
 /* Read fast, because the queue is one for all; who is known by then waits in his own. */

@@ -10,7 +10,7 @@
 #ifndef CLEAT_ROOM_DOOR_H
 #define CLEAT_ROOM_DOOR_H
 
-#include "model/reason.h"
+#include "model/counters.h"
 #include "model/request.h"
 #include "room/caller.h"
 #include "room/loop.h"
@@ -62,18 +62,12 @@ struct door_room {
 	void (*again)(void *room, struct caller *c);
 };
 
-/* What became of connections. */
-struct door_counts {
-	uint64_t refused;   /* no place: busy */
-	uint64_t displaced; /* to make place for somebody with less */
-	uint64_t idle;
-};
-
 /* @listen_fd stays the caller's. @max connections at most, a quarter of them for one uid, or one workload. */
 int door_open(struct loop *loop, struct reaper *reaper, int listen_fd, unsigned max,
 	      const struct door_room *room, struct door **ret);
 /* After every round of the loop: serves who is ready, in turns. */
 void door_round(struct door *d);
+/* What became of its connections. */
 const struct door_counts *door_counts(const struct door *d);
 /* Ends every connection; the loop no longer runs, the process ends soon. */
 void door_close(struct door *d);

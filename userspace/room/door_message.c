@@ -169,7 +169,6 @@ void door_busy(struct connection *c)
 	enum reason reason = d->room->refuse(d->room->room, &call, REASON_BUSY,
 					     "no place for another connection", &answer);
 
-	d->counts.refused++;
 	memset(&d->answer.head, 0, sizeof(d->answer.head));
 	head_fill(&d->answer.head, reason, NULL);
 	answer_send(d, c->source.fd, sizeof(d->answer.head), NULL, 0);

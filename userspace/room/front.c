@@ -197,8 +197,10 @@ static void after_round(void *ctx)
 {
 	struct front *f = ctx;
 
-	if (f->opened)
+	if (f->opened) {
 		door_round(f->opened);
+		account_door(&f->account, door_counts(f->opened), reaper_forced(f->reaper));
+	}
 	if (account_tick(&f->account))
 		loop_within(f->loop, 1000);
 }

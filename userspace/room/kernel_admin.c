@@ -48,7 +48,7 @@ struct admin {
 
 /* ---- the answers ---- */
 
-static void counters_read(int fd, struct reason_counters *ret)
+static void counters_read(int fd, struct room_counters *ret)
 {
 	if (pread(fd, ret, sizeof(*ret), 0) != sizeof(*ret))
 		memset(ret, 0, sizeof(*ret));
@@ -72,8 +72,8 @@ static enum reason on_status(struct admin *a, struct conn *c, const union asked 
 	s->now_ns = clock_boot_ns();
 	s->reloads = k->reloads;
 	s->reloads_failed = k->reloads_failed;
-	counters_read(k->counters[SIGN], &s->answers[SIGN]);
-	counters_read(k->counters[CHECK], &s->answers[CHECK]);
+	counters_read(k->counters[SIGN], &s->rooms[SIGN]);
+	counters_read(k->counters[CHECK], &s->rooms[CHECK]);
 	snprintf(s->version, sizeof(s->version), "%s", CLEAT_VERSION);
 	snprintf(s->audit, sizeof(s->audit), "%s", k->o.audit);
 	snprintf(s->config_dir, sizeof(s->config_dir), "%s", k->o.config_dir);

@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/twin.h"
-#include "model/reason.h"
+#include "model/counters.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -116,7 +116,7 @@ int place_counters(int privatefd, const char *name, int *ret_fd)
 
 	if (err < 0)
 		return err;
-	if (ftruncate(fd, 0) < 0 || ftruncate(fd, sizeof(struct reason_counters)) < 0)
+	if (ftruncate(fd, 0) < 0 || ftruncate(fd, sizeof(struct room_counters)) < 0)
 		return -errno;
 	*ret_fd = take_fd(&fd);
 	return 0;

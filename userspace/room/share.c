@@ -221,12 +221,25 @@ static bool full(const struct shares *s, const struct share *n)
 	return s->count >= s->max || n->uid->count >= quarter || n->group->count >= quarter;
 }
 
+/* Places that a uid or a group holds. */
+static unsigned held(struct shares *s, unsigned kind, uint32_t key)
+{
+	for (struct share *n = *bucket_of(s, kind, key); n; n = n->chain)
+		if (n->kind == kind && n->key == key)
+			return n->count;
+	return 0;
+}
+
 bool shares_has_place(struct shares *s, uint32_t uid)
 {
-	for (struct share *n = *bucket_of(s, UID, uid); n; n = n->chain)
-		if (n->kind == UID && n->key == uid)
-			return n->count < (s->max + 3) / 4;
-	return true;
+	return held(s, UID, uid) < (s->max + 3) / 4;
+}
+
+enum share_part share_full(struct shares *s, uint32_t uid, uint32_t group)
+{
+	if (!shares_has_place(s, uid))
+		return SHARE_PART_UID;
+	return held(s, GROUP, group) < (s->max + 3) / 4 ? SHARE_PART_ALL : SHARE_PART_WORKLOAD;
 }
 
 static void used_last(struct share *n, struct share_item *i)

@@ -12,6 +12,7 @@
 #ifndef CLEAT_ROOM_SHARE_H
 #define CLEAT_ROOM_SHARE_H
 
+#include "model/counters.h"
 #include "room/reaper.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -39,6 +40,8 @@ void shares_free(struct shares *s);
 /* A place for @i. False: refused. @ret_displaced: must leave for it, at once; else NULL. */
 bool share_enter(struct shares *s, uint32_t uid, uint32_t group, struct share_item *i,
 		 struct share_item **ret_displaced);
+/* Who was refused: whose part of the places is full. */
+enum share_part share_full(struct shares *s, uint32_t uid, uint32_t group);
 /* Has @uid less than it may hold? */
 bool shares_has_place(struct shares *s, uint32_t uid);
 void share_leave(struct shares *s, struct share_item *i);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/twin.h"
 #include "edge/kern_watch.h"
 #include "edge/machine.h"
 #include "model/assertion.h"
@@ -80,7 +81,7 @@ static bool epoch_begin(struct watcher *w, uint32_t level)
 
 	probe_drop(w);
 	kern_probe_stop(w->probe);
-	if (err < 0)
+	if (err < 0 && kept(fall_written))
 		w->room.lost(w->room.ctx, err);
 	return err == 0;
 }

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The watcher at level reduced (attacks.md 91): a hook that is forced off its cgroup lowers the level within a second, is put
-back, and the level comes back without a restart."""
+back, and the level comes back without a restart. Where the fall cannot be written down nothing goes on at all."""
+import glob
 import json
 import os
+import re
 import signal
 import subprocess
 import time
 
 import stage
+import witness
 from native_stage import CGROUPS, DIR
 from stage import Accepted, Wrong, until
 
@@ -106,6 +109,37 @@ def unwatched(s):
     return "3 gaps"
 
 
+def unwritten(s):
+    """The map in which the rooms read the level is frozen, as any root can at level reduced: a fall cannot be written down.
+    Then the daemon ends, its rooms with it; the next one takes nothing of that for whole."""
+    good, svc = scene(s)
+    s.connect(good, svc, "one")
+    pin, = glob.glob("/sys/fs/bpf/cleat/*/map_cleat_config")
+    subprocess.run(["bpftool", "map", "freeze", "pinned", pin], check=True)
+    rooms = s.a.rooms()
+    detach("cgroup_sock_ops")
+    try:
+        rc = s.a.p.wait(5)
+    except subprocess.TimeoutExpired:
+        t = good("sign one %s" % s.audience())
+        raise (Accepted if t["ok"] else Wrong)("5 s after a fall that is written nowhere the daemon runs: %s, %s" % (t, status()))
+    log = open(DIR + "/log").read()
+    if rc != 1 or not re.search(r"level-lost reason=not-armed error=\"cannot write it down: ", log):
+        raise Wrong("exit %d: %s" % (rc, log))
+    left = [pid for pid in rooms if witness.alive(pid)]
+    t = good("sign one %s" % s.audience())
+    if left or t["ok"]:
+        raise Accepted("the rooms %s are left, and a request gets %s" % (left, t))
+    s.dismiss()
+    s.a.start()
+    now = status()
+    if now["pins"] != "replaced" or now["epoch"] != 1:
+        raise Accepted("what could not be written is believed by the next daemon: %s" % now)
+    s.accepted(*scene(s))
+    return "ended with %d, and replaced" % rc
+
+
 # make check-native runs these by name; the others are make check-counts
-detached.named_only = unwatched.named_only = True
-TESTS = [("attack_091_hook_taken_away", detached), ("attack_091_time_without_a_look", unwatched)]
+detached.named_only = unwatched.named_only = unwritten.named_only = True
+TESTS = [("attack_091_hook_taken_away", detached), ("attack_091_time_without_a_look", unwatched),
+         ("attack_091_fall_that_cannot_be_written", unwritten)]
