@@ -25,6 +25,13 @@ static int sign_once(unsigned char *ret, size_t *ret_len)
 	return EVP_PKEY_sign(signing, ret, ret_len, digest, sizeof(digest)) == 1 ? 0 : -1;
 }
 
+static int verify_once(void)
+{
+	return EVP_PKEY_verify(verifying, signature, signature_len, digest, sizeof(digest)) == 1
+		       ? 0
+		       : -1;
+}
+
 int bare_open(void)
 {
 	key = EVP_EC_gen("P-256");
@@ -55,8 +62,7 @@ double bare_verify_ns(unsigned n)
 	uint64_t start = cpu_ns();
 
 	for (unsigned i = 0; i < n; i++)
-		if (EVP_PKEY_verify(verifying, signature, signature_len, digest, sizeof(digest)) !=
-		    1)
+		if (verify_once() < 0)
 			return 0;
 	return (double)(cpu_ns() - start) / n;
 }
@@ -87,10 +93,10 @@ union control {
 	char bytes[CMSG_SPACE(sizeof(int))];
 };
 
-static int send_with(int to, int pass_fd)
+static int send_with(int to, int pass_fd, size_t len)
 {
-	char byte[64] = "ask";
-	struct iovec iov = { byte, sizeof(byte) };
+	static char text[4096] = "ask";
+	struct iovec iov = { text, len };
 	union control control = { .bytes = { 0 } };
 	struct msghdr m = { .msg_iov = &iov,
 			    .msg_iovlen = 1,
@@ -102,14 +108,14 @@ static int send_with(int to, int pass_fd)
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(c), &pass_fd, sizeof(int));
-	return sendmsg(to, &m, MSG_NOSIGNAL) == sizeof(byte) ? 0 : -1;
+	return sendmsg(to, &m, MSG_NOSIGNAL) == (ssize_t)len ? 0 : -1;
 }
 
 /* Receives one message; its descriptor is closed at once. */
 static ssize_t take_with(int from)
 {
-	char byte[64];
-	struct iovec iov = { byte, sizeof(byte) };
+	static char text[32768];
+	struct iovec iov = { text, sizeof(text) };
 	union control control;
 	struct msghdr m = { .msg_iov = &iov,
 			    .msg_iovlen = 1,
@@ -126,7 +132,36 @@ static ssize_t take_with(int from)
 	return n;
 }
 
-int echo_start(struct echo *ret)
+static _Noreturn void echo(int fd)
+{
+	unsigned char sig[80];
+	size_t len;
+
+	while (take_with(fd) > 0)
+		if (sign_once(sig, &len) < 0 || send(fd, sig, 64, MSG_NOSIGNAL) != 64)
+			break;
+	_exit(0);
+}
+
+/* What no room that answers by message and keeps an audit log can leave out. */
+static _Noreturn void floor_work(int fd, const struct floor_shape *shape)
+{
+	static const char line[512] = "one line of audit";
+	static char answer[32768];
+
+	while (take_with(fd) > 0) {
+		size_t len;
+
+		if ((shape->verify ? verify_once() : sign_once((unsigned char *)answer, &len)) < 0)
+			break;
+		if (write(shape->audit, line, sizeof(line)) != sizeof(line) ||
+		    send(fd, answer, shape->answer, MSG_NOSIGNAL) != (ssize_t)shape->answer)
+			break;
+	}
+	_exit(0);
+}
+
+static int child_start(const struct floor_shape *shape, struct echo *ret)
 {
 	int ends[2];
 	pid_t pid;
@@ -138,14 +173,9 @@ int echo_start(struct echo *ret)
 		return -1;
 	if (pid == 0) {
 		close(ends[0]);
-		while (take_with(ends[1]) > 0) {
-			unsigned char sig[80];
-			size_t len;
-
-			if (sign_once(sig, &len) < 0 || send(ends[1], sig, 64, MSG_NOSIGNAL) != 64)
-				break;
-		}
-		_exit(0);
+		if (shape)
+			floor_work(ends[1], shape);
+		echo(ends[1]);
 	}
 	close(ends[1]);
 	ret->fd = ends[0];
@@ -153,11 +183,36 @@ int echo_start(struct echo *ret)
 	return 0;
 }
 
+int echo_start(struct echo *ret)
+{
+	return child_start(NULL, ret);
+}
+
+int floor_start(const struct floor_shape *shape, struct echo *ret)
+{
+	return child_start(shape, ret);
+}
+
+double floor_ns(const struct echo *e, const struct floor_shape *shape, int pass_fd, unsigned n)
+{
+	static char answer[32768];
+	uint64_t cpu = cpu_of_ns(e->pid);
+
+	for (unsigned i = 0; i < n + HOST_CLIENTS; i++) {
+		if (i >= HOST_CLIENTS &&
+		    recv(e->fd, answer, sizeof(answer), 0) != (ssize_t)shape->answer)
+			return 0;
+		if (i < n && send_with(e->fd, pass_fd, shape->ask) < 0)
+			return 0;
+	}
+	return (double)(cpu_of_ns(e->pid) - cpu) / n;
+}
+
 int echo_ask(const struct echo *e, int pass_fd)
 {
 	char answer[64];
 
-	if (send_with(e->fd, pass_fd) < 0)
+	if (send_with(e->fd, pass_fd, sizeof(answer)) < 0)
 		return -1;
 	return recv(e->fd, answer, sizeof(answer), 0) == sizeof(answer) ? 0 : -1;
 }

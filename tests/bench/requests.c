@@ -5,9 +5,13 @@
  */
 #include "bench.h"
 
+#include "base/cleanup.h"
 #include "lib/cleat.h"
+#include "model/request.h"
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define BLOCKS	     30
 #define BATCH	     400 /* requests of a block */
@@ -65,7 +69,36 @@ struct saturated {
 	struct series sign, verify; /* CPU of the room, us */
 	struct series sign_wall, verify_wall;
 	struct series bare_sign, bare_verify;
+	struct series floor_sign, floor_verify;
+	struct floor_shape sign_shape, verify_shape;
+	struct echo sign_floor, verify_floor;
 };
+
+/* What is left out nowhere: of the sizes that this run's tokens have. */
+static int floors(const struct bench *b, const struct host *h, struct saturated *s)
+{
+	char path[512];
+	size_t text;
+
+	if (ask_sign_many(h, tokens, BATCH) < 0)
+		return -1;
+	text = tokens[0].wit_len + tokens[0].wpt_len;
+	snprintf(path, sizeof(path), "%s/floor", b->scratch);
+	s->sign_shape = (struct floor_shape){
+		.ask = sizeof(struct cleat_ask_sign),
+		.answer = sizeof(struct cleat_answer_sign) + text,
+		.audit = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600),
+	};
+	s->verify_shape = (struct floor_shape){
+		.verify = true,
+		.ask = sizeof(struct cleat_ask_verify) + text,
+		.answer = sizeof(struct cleat_answer_verify),
+		.audit = s->sign_shape.audit,
+	};
+	if (s->sign_shape.audit < 0 || floor_start(&s->sign_shape, &s->sign_floor) < 0)
+		return -1;
+	return floor_start(&s->verify_shape, &s->verify_floor);
+}
 
 static int block(const struct host *h, struct saturated *s)
 {
@@ -76,6 +109,8 @@ static int block(const struct host *h, struct saturated *s)
 	series_add(&s->sign, (double)(cpu_of_ns(h->sign_room) - cpu) / BATCH / 1000);
 	series_add(&s->sign_wall, (double)(wall_ns() - wall) / BATCH / 1000);
 	series_add(&s->bare_sign, bare_sign_ns(BARE_SIGN) / 1000);
+	series_add(&s->floor_sign,
+		   floor_ns(&s->sign_floor, &s->sign_shape, h->pairs[0].client, BATCH) / 1000);
 
 	cpu = cpu_of_ns(h->check_room);
 	wall = wall_ns();
@@ -84,6 +119,8 @@ static int block(const struct host *h, struct saturated *s)
 	series_add(&s->verify, (double)(cpu_of_ns(h->check_room) - cpu) / BATCH / 1000);
 	series_add(&s->verify_wall, (double)(wall_ns() - wall) / BATCH / 1000);
 	series_add(&s->bare_verify, bare_verify_ns(BARE_VERIFY) / 1000);
+	series_add(&s->floor_verify,
+		   floor_ns(&s->verify_floor, &s->verify_shape, h->pairs[0].server, BATCH) / 1000);
 	return 0;
 }
 
@@ -104,11 +141,21 @@ static void rates(const struct row *shape, const struct series *room, const stru
 	report_row(&r);
 }
 
-static int saturated(const struct host *h)
+static void note_floor(const char *what, const struct series *room, const struct series *bare,
+		       const struct series *floor)
+{
+	note(what, floor);
+	report_note("    of the bare rate it leaves %.2f; the room has %.2f of what it leaves",
+		    series_ratio(bare, floor), series_ratio(floor, room));
+}
+
+static int saturated(const struct bench *b, const struct host *h)
 {
 	static struct saturated s;
 	double sign, verify;
 
+	if (floors(b, h, &s) < 0)
+		return -1;
 	for (unsigned i = 0; i < BLOCKS; i++)
 		if (block(h, &s) < 0)
 			return -1;
@@ -118,6 +165,12 @@ static int saturated(const struct host *h)
 	note("CPU of the check room per verify", &s.verify);
 	note("  wall time between answers", &s.verify_wall);
 	note("bare P-256 verify", &s.bare_verify);
+	note_floor("floor of sign: message, signature, line, answer", &s.sign, &s.bare_sign,
+		   &s.floor_sign);
+	note_floor("floor of verify: the same", &s.verify, &s.bare_verify, &s.floor_verify);
+	echo_stop(&s.sign_floor);
+	echo_stop(&s.verify_floor);
+	close(s.sign_shape.audit);
 	if (bare_openssl_speed(&sign, &verify) == 0)
 		report_note("openssl speed says: %.1f us a sign, %.1f us a verify", 1e6 / sign,
 			    1e6 / verify);
@@ -264,7 +317,7 @@ void part_requests(const struct bench *b)
 		host_stop(&h);
 		return;
 	}
-	if (saturated(&h) < 0) {
+	if (saturated(b, &h) < 0) {
 		report_missing(&verify_row, "a request was refused");
 		report_missing(&sign_row, "a request was refused");
 	}

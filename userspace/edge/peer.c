@@ -46,6 +46,11 @@ bool peer_established(int fd)
 	       (state == STATE_ESTABLISHED || state == STATE_CLOSE_WAIT);
 }
 
+bool peer_cookie(int fd, uint64_t *ret_cookie)
+{
+	return option(fd, SOL_SOCKET, SO_COOKIE, ret_cookie, sizeof(*ret_cookie));
+}
+
 enum reason peer_tcp(int fd, uint64_t *ret_cookie)
 {
 	int domain, type, protocol;
@@ -61,9 +66,7 @@ enum reason peer_tcp(int fd, uint64_t *ret_cookie)
 	if ((domain != AF_INET && domain != AF_INET6) || type != SOCK_STREAM ||
 	    protocol != IPPROTO_TCP)
 		return REASON_NOT_TCP;
-	if (!option(fd, SOL_SOCKET, SO_COOKIE, ret_cookie, sizeof(*ret_cookie)))
-		return REASON_NOT_TCP;
-	return REASON_OK;
+	return peer_cookie(fd, ret_cookie) ? REASON_OK : REASON_NOT_TCP;
 }
 
 /* "Name:\t..." of a /proc file that is all in @text. */

@@ -14,6 +14,8 @@
 /* REASON_OK: an inet or inet6 SOCK_STREAM IPPROTO_TCP socket, with its cookie. NOT_TCP, UNSUPPORTED (MPTCP, SMC, SCTP)
  * else. Takes no lock that the socket's owner could hold. */
 enum reason peer_tcp(int fd, uint64_t *ret_cookie);
+/* The cookie alone, of whatever socket; false: it is none. Takes no lock, either. */
+bool peer_cookie(int fd, uint64_t *ret_cookie);
 /* ESTABLISHED or CLOSE_WAIT, by TCP_INFO: waits for the socket's lock, so it is for level reduced alone, where no hook
  * sees the end of a connection. */
 bool peer_established(int fd);

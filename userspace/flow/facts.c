@@ -95,8 +95,6 @@ static enum reason ordinary(const struct policy_image *p, const struct cleat_tag
 {
 	const struct policy_workload *w = policy_workload(p, asker->label);
 
-	if (tag->flags & CLEAT_TAG_MPTCP)
-		return REASON_UNSUPPORTED;
 	if (kept(forged) && (tag->flags & CLEAT_TAG_FORGED))
 		return REASON_FORGED;
 	if (kept(netns) && (tag->flags & CLEAT_TAG_NETNS_FOREIGN) &&
@@ -132,14 +130,17 @@ enum reason facts_connection(const struct facts_maps *maps, const struct policy_
 
 	memset(ret, 0, sizeof(*ret));
 	r = armed(maps->config, &now);
-	if (r == REASON_OK)
-		r = peer_tcp(sock_fd, &f.cookie);
 	if (r != REASON_OK)
 		return r;
-	if (kern_tag_get(maps->tags, sock_fd, &f.tag) < 0)
-		return REASON_UNTAGGED;
+	/* only TCP and MPTCP sockets are ever tagged: what has no tag is asked what it is instead */
+	if (kern_tag_get(maps->tags, sock_fd, &f.tag) < 0) {
+		r = peer_tcp(sock_fd, &f.cookie);
+		return r == REASON_OK ? REASON_UNTAGGED : r;
+	}
 	ret->tag = f.tag;
-	if (!f.tag.epoch || f.tag.cookie != f.cookie)
+	if (f.tag.flags & CLEAT_TAG_MPTCP)
+		return REASON_UNSUPPORTED;
+	if (!f.tag.epoch || !peer_cookie(sock_fd, &f.cookie) || f.tag.cookie != f.cookie)
 		return REASON_UNTAGGED;
 	r = owned_by(p, &f.tag, &caller->owner);
 	if (r != REASON_OK)

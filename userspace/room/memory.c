@@ -57,24 +57,33 @@ static void key_of(const struct connection_facts *on, uint32_t role, struct clea
 	memcpy(ret->cb, on->cb, sizeof(ret->cb));
 }
 
-enum reason memory_look(struct memory *m, const struct connection_facts *on, uint32_t role)
+/* What stands there is of @on, is over, or is another socket's. *@ret_found false: nothing stands there. */
+static enum reason cb_look(struct memory *m, const struct cleat_cb_key *key,
+			   const struct connection_facts *on, struct cleat_cb *ret, bool *ret_found)
 {
-	struct cleat_cb_key key;
-	struct cleat_cb have;
-	int err;
+	int err = kern_cb_get(m->cb_map, key, ret);
 
-	key_of(on, role, &key);
-	err = kern_cb_get(m->cb_map, &key, &have);
+	*ret_found = err == 0;
 	if (err == -ENOENT)
 		return REASON_OK;
 	if (err < 0)
 		return REASON_BUSY;
-	if (have.until_ns <= clock_boot_ns())
+	if (ret->until_ns <= clock_boot_ns())
 		return REASON_OK;
 	if (kept(cb_memory) &&
-	    (have.cookie != on->cookie || have.generation != on->tag.conn.generation))
+	    (ret->cookie != on->cookie || ret->generation != on->tag.conn.generation))
 		return REASON_OTHER_SOCKET;
 	return REASON_OK;
+}
+
+enum reason memory_look(struct memory *m, const struct connection_facts *on, uint32_t role)
+{
+	struct cleat_cb_key key;
+	struct cleat_cb have;
+	bool found;
+
+	key_of(on, role, &key);
+	return cb_look(m, &key, on, &have, &found);
 }
 
 static uint32_t *share_of(struct memory *m, uint32_t label)
@@ -120,9 +129,9 @@ static uint32_t *share_with_room(struct memory *m, uint32_t label)
 	return share && *share < SHARE_MAX ? share : NULL;
 }
 
-/* Remembers or renews; *@before is what stood there, its until_ns 0 where nothing did. */
+/* Remembers or renews; *@before is what stood there, and gets until_ns 0 where nothing did. */
 static enum reason cb_put(struct memory *m, const struct cleat_cb_key *key,
-			  const struct connection_facts *on, uint64_t until,
+			  const struct connection_facts *on, uint64_t until, bool found,
 			  struct cleat_cb *before)
 {
 	struct cleat_cb value = {
@@ -132,16 +141,13 @@ static enum reason cb_put(struct memory *m, const struct cleat_cb_key *key,
 		.until_ns = until,
 	};
 	uint32_t *share = NULL;
-	int err = kern_cb_get(m->cb_map, key, before);
 
-	if (err == -ENOENT) {
+	if (!found) {
 		*before = value;
 		before->until_ns = 0;
 		share = share_with_room(m, value.label);
 		if (kept(cb_full) && !share)
 			return REASON_BUSY;
-	} else if (err < 0) {
-		return REASON_BUSY;
 	}
 	if (before->cookie == value.cookie && before->generation == value.generation &&
 	    before->until_ns > until)
@@ -160,6 +166,7 @@ enum reason memory_consume(struct memory *m, int sock_fd, const struct connectio
 	struct cleat_cb_key key;
 	struct cleat_cb before;
 	enum reason reason;
+	bool found;
 	int err;
 
 	err = kern_window_get(m->window_map, sock_fd, &window);
@@ -168,15 +175,15 @@ enum reason memory_consume(struct memory *m, int sock_fd, const struct connectio
 	reason = window_admit(&window, on->tag.conn.generation, seq); /* in our copy */
 	if (kept(seq) && reason != REASON_OK)
 		return reason;
-	reason = memory_look(m, on, role);
+	key_of(on, role, &key);
+	reason = cb_look(m, &key, on, &before, &found);
 	if (reason != REASON_OK)
 		return reason;
 	/* since it was judged the socket may have been connected anew or passed on */
 	if (kept(verify_unchanged) && !kern_tag_is(m->tags_map, sock_fd, &on->tag))
 		return REASON_BUSY;
 
-	key_of(on, role, &key);
-	reason = cb_put(m, &key, on, until_boot_ns, &before);
+	reason = cb_put(m, &key, on, until_boot_ns, found, &before);
 	if (reason != REASON_OK)
 		return reason;
 	if (kern_window_put(m->window_map, sock_fd, &window) < 0) {
