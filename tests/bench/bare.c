@@ -7,6 +7,7 @@
 
 #include <openssl/ec.h>
 #include <openssl/evp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -220,5 +221,6 @@ int echo_ask(const struct echo *e, int pass_fd)
 void echo_stop(struct echo *e)
 {
 	close(e->fd);
+	kill(e->pid, SIGKILL); /* one that was forked later holds that end, too */
 	waitpid(e->pid, NULL, 0);
 }

@@ -16,7 +16,7 @@
 #define BLOCKS	     30
 #define BATCH	     400 /* requests of a block */
 #define BARE_SIGN    400
-#define BARE_VERIFY  200
+#define BARE_VERIFY  400
 #define ALONE_BLOCKS 20
 #define ALONE	     150
 #define WHOLE_BLOCKS 16
