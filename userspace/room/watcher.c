@@ -18,10 +18,10 @@
 #define MS	       UINT64_C(1000000)
 #define LOOK_MS	       300
 #define PROBE_MS       500   /* from one probe's start to the next's */
-#define PROBE_LIMIT_MS 5000  /* a child that says nothing for so long says nothing */
+#define PROBE_LIMIT_MS 10000 /* a child that says nothing for so long says nothing */
 #define GAP_MS	       1000  /* between two looks: worth a line */
 #define GAP_MAX_MS     10000 /* and a new epoch */
-#define BORNE_MS       10000 /* without a probe that could be made */
+#define BORNE_MS       30000 /* without a probe that could be made */
 #define RISE_MIN_MS    100
 #define RISE_MAX_MS    5000
 #define CALM_MS	       60000 /* up for so long: falls before are forgotten */
