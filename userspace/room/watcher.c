@@ -86,6 +86,15 @@ static bool epoch_begin(struct watcher *w, uint32_t level)
 	return err == 0;
 }
 
+/* With the way out where it is known: the first time, and as long as it lasts. */
+static void say_why(struct watcher *w, const char *why)
+{
+	snprintf(w->s.why, sizeof(w->s.why), "%s%s", why,
+		 machine_ftrace_off()
+			 ? "; kernel.ftrace_enabled is 0: sysctl kernel.ftrace_enabled=1"
+			 : "");
+}
+
 static void fall(struct watcher *w, uint64_t now, const char *why)
 {
 	if (!epoch_begin(w, CLEAT_LEVEL_NONE))
@@ -96,10 +105,7 @@ static void fall(struct watcher *w, uint64_t now, const char *why)
 	w->changed_ns = now;
 	w->s.armed = false;
 	w->s.falls++;
-	snprintf(w->s.why, sizeof(w->s.why), "%s%s", why,
-		 machine_ftrace_off()
-			 ? "; kernel.ftrace_enabled is 0: sysctl kernel.ftrace_enabled=1"
-			 : "");
+	say_why(w, why);
 	log_error("level-lost", "level=%s reason=not-armed epoch=%u why=\"%s\"",
 		  level_word(kern_level(w->k)), epoch_of(w), w->s.why);
 	w->room.changed(w->room.ctx, &w->s);
@@ -126,7 +132,7 @@ static void unsure(struct watcher *w, uint64_t now, const char *line)
 	if (!w->unsure_ns)
 		w->unsure_ns = now;
 	if (!w->s.armed)
-		snprintf(w->s.why, sizeof(w->s.why), "%s", line);
+		say_why(w, line);
 	else if (now - w->unsure_ns > BORNE_MS * MS) {
 		snprintf(why, sizeof(why), "not proved for %u s: %.200s", BORNE_MS / 1000, line);
 		fall(w, now, why);
@@ -175,7 +181,7 @@ static void probe_take(struct watcher *w)
 	else if (w->s.armed)
 		fall(w, now, line);
 	else
-		snprintf(w->s.why, sizeof(w->s.why), "%s", line);
+		say_why(w, line);
 }
 
 static void on_probe(struct loop_source *s, uint32_t events)
