@@ -148,9 +148,10 @@ def starved(s):
     one = s.connect(good, svc, "one")
     two = s.connect(good, svc, "two")
     t = s.sign(good, "one")
-    pid, begun = s.a.pid, time.monotonic()
+    pid = s.a.pid
     hogs = s.a.sh("for i in $(seq $(nproc)); do setsid chrt -f 50 sh -c 'while :; do :; done' >/dev/null 2>&1 "
                   "</dev/null & echo $!; done").split()
+    begun = time.monotonic()
     try:
         s.refused(lambda: s.verify(svc, two, t), "wrong-connection", s.b)
         for _ in range(2):                              # five seconds each, under emulation
@@ -161,10 +162,10 @@ def starved(s):
                 raise Wrong("slow is not wrong: %s" % t)
         # What they are (41: SCHED_FIFO is 1) and the hundredths of a second that they took (14).
         stats = [s.a.read("/proc/%s/stat" % hog).rsplit(")", 1)[1].split() for hog in hogs]
-        took = [int(f[11]) for f in stats]
+        took, lasted = [int(f[11]) for f in stats], time.monotonic() - begun
     finally:
         s.a.sh("kill -9 " + " ".join(hogs))
-    took_s, lasted = sum(took) / 100, time.monotonic() - begun
+    took_s = sum(took) / 100
     print("    %d hogs took %.1f s of processor in %.1f s" % (len(hogs), took_s, lasted))
     if any(f[38] != "1" for f in stats) or took_s < lasted * len(hogs) / 2:
         raise Wrong("the hogs were none")
