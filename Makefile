@@ -94,7 +94,9 @@ deps: ## install what is missing (Debian packages, the rooms' users) and fetch t
 # ---- the kernel side ------------------------------------------------------------------------------------------
 # One object linked from several files; CO-RE, so the same on every kernel with BTF.
 BPF_SRC := $(wildcard bpf/*.bpf.c)
-BPF_OBJ := $(patsubst bpf/%.bpf.c,$(B)/bpf/%.bpf.o,$(BPF_SRC))
+# A twin compiles the file that its check is in, or all of them where that is a header.
+bpf_where = $(if $(TWIN),$(if $(filter bpf/%.h $(1),$(TWIN_BPF)),$(B),$(TOP)),$(B))
+BPF_OBJ := $(foreach s,$(BPF_SRC),$(call bpf_where,$(s))/$(s:.c=.o))
 BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -D__TARGET_ARCH_x86 \
 	-I/usr/include/$(shell uname -m)-linux-gnu -Iuserspace -MMD -MP $(if $(ABI),-DCLEAT_ABI_VERSION=$(ABI)) $(BPF_MORE) $(if $(TWIN),-DTWIN_CUT_$(subst -,_,$(TWIN))=1)
 
@@ -103,7 +105,7 @@ $(B)/bpf/%.bpf.o: bpf/%.bpf.c
 	@mkdir -p $(@D)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -c $< -o $@
 
-$(B)/cleat.bpf.o: $(BPF_OBJ) # the whole kernel side is small: a twin of it compiles it whole
+$(B)/cleat.bpf.o: $(BPF_OBJ)
 	$(call say,BPFLINK,$@)
 	@mkdir -p $(@D)
 	$(Q)bpftool gen object $@ $^
