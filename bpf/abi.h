@@ -35,6 +35,13 @@ enum cleat_level {
 	CLEAT_LEVEL_FULL = 2,	 /* BPF LSM active and every hook attached */
 };
 
+/* What a process is to the daemon (cleat_rooms). */
+enum cleat_room {
+	CLEAT_ROOM_NONE = 0,
+	CLEAT_ROOM_JAILED = 1, /* uses no inet socket; out of the reach of strangers */
+	CLEAT_ROOM_PROBE = 2,  /* makes connections, to be seen; out of their reach as well */
+};
+
 /* Which end of the TCP connection a socket is. */
 enum cleat_role {
 	CLEAT_ROLE_NONE = 0,

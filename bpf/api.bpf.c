@@ -103,7 +103,7 @@ static __always_inline int message(struct sock *sk)
 
 static __always_inline int room_use(void)
 {
-	if (!kept(room_socket) || !room_now())
+	if (!kept(room_socket) || room_mark_now() != CLEAT_ROOM_JAILED)
 		return 0;
 	count(CLEAT_COUNT_ROOM_REFUSED);
 	return -EPERM;

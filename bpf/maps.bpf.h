@@ -62,7 +62,7 @@ struct {
 	__type(value, struct cleat_task);
 } cleat_tasks __weak SEC(".maps");
 
-/* leader of a room's process -> 1. Writers: the kernel room, and task.bpf.c for what a room forks.
+/* leader of a room's process, or of the live probe's -> enum cleat_room. Writers: the kernel room, and task.bpf.c for what a room forks.
  * Lives as long as the task. No room: the daemon does not start, or the fork is refused. */
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);

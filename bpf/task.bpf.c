@@ -35,13 +35,33 @@ int BPF_PROG(cleat_exec, const struct linux_binprm *bprm)
 	return 0;
 }
 
-/* A task without storage has no epoch to be taken, and is unknown or of before the hooks anyway. */
+/* The hook before gives each task storage, whenever that was born: one without it was not seen, unless there was no room
+ * for it. While the hooks are being attached for the first time, nobody is missed. */
+static __always_inline void exec_without_storage(struct task_struct *task)
+{
+	const struct cleat_config *config = config_now();
+
+	if (!config || !config->armed_ns)
+		return;
+	if (!bpf_task_storage_get(&cleat_tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE)) {
+		count(CLEAT_COUNT_TASK_LOST);
+		return;
+	}
+	bpf_task_storage_delete(&cleat_tasks, task); /* and it stays unknown */
+	count(CLEAT_COUNT_EXEC_UNSEEN);
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(cleat_execd, struct task_struct *task)
 {
 	struct cleat_task *t = bpf_task_storage_get(&cleat_tasks, task, 0, 0);
 
-	if (!t || t->execs == (__u32)task->self_exec_id)
+	if (!t) {
+		if (kept(exec_unforked))
+			exec_without_storage(task);
+		return 0;
+	}
+	if (t->execs == (__u32)task->self_exec_id)
 		return 0;
 	if (!t->epoch && !t->execs)
 		return 0; /* made on first sight of a task of before the hooks, or forked by one */
@@ -61,7 +81,7 @@ static __always_inline int room_fork(struct task_struct *child)
 	room = bpf_task_storage_get(&cleat_rooms, child, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
 	if (!room)
 		return -ENOMEM;
-	*room = 1;
+	*room = CLEAT_ROOM_JAILED;
 	return 0;
 }
 

@@ -134,16 +134,22 @@ static __always_inline bool owner_equal(const struct cleat_owner *a, const struc
 	return a->label == b->label && a->uid == b->uid && a->netns == b->netns;
 }
 
-/* The current task belongs to one of the daemon's rooms. Threads carry the mark, too: one that execs becomes
+/* What the current task is to the daemon, enum cleat_room. Threads carry the mark, too: one that execs becomes
  * the leader. */
-static __always_inline bool room_now(void)
+static __always_inline __u32 room_mark_now(void)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 	const __u32 *room = bpf_task_storage_get(&cleat_rooms, task, 0, 0);
 
 	if (!room)
 		room = bpf_task_storage_get(&cleat_rooms, task->group_leader, 0, 0);
-	return room && *room;
+	return room ? *room : CLEAT_ROOM_NONE;
+}
+
+/* It belongs to one of the daemon's rooms, or is its probe. */
+static __always_inline bool room_now(void)
+{
+	return room_mark_now() != CLEAT_ROOM_NONE;
 }
 
 #endif

@@ -61,6 +61,59 @@ def ftrace_off(s):
     s.accepted(s.actor(s.a), svc)
 
 
+@test(107, name="tracing_switched_off_without_a_daemon", twin="exec_unforked")
+def ftrace_off_unwatched(s):
+    """The same between two daemons, and on again before the second: that a process was made unseen is remembered. A restart
+    alone keeps the epoch."""
+    good, svc = scene(s)
+    one = s.connect(good, svc, "before")
+    epoch = status(s.a)["epoch"]
+    s.a.kill()
+    s.a.start()
+    t = s.sign(good, "before")
+    if status(s.a)["epoch"] != epoch or not s.verify(svc, one, t)["ok"]:
+        raise Wrong("a restart is no gap: %s, %s" % (status(s.a), s.claims(t)))
+    s.a.kill()
+    turn_ftrace(s.a, False)
+    try:
+        s.a.sh("/bin/true")
+    finally:
+        turn_ftrace(s.a, True)
+    s.a.start()
+    fresh = s.actor(s.a)
+    control = lambda: s.accepted(fresh, svc)  # noqa: E731
+    t = s.sign(good, "before")
+    s.refused(lambda: s.verify(svc, one, t), "level", s.b, control=control)
+
+
+@test(107, name="start_while_tracing_is_off")
+def ftrace_off_at_start(s):
+    """A daemon that finds LSM silent does not start, and the one that comes when it is not any more does not go on with the
+    epoch of before."""
+    good, svc = scene(s)
+    one = s.connect(good, svc, "before")
+    s.a.kill()
+    turn_ftrace(s.a, False)
+    try:
+        up = True
+        try:
+            s.a.start(args="--level full")
+        except Wrong as e:
+            up = False
+            if "not-armed" not in str(e):
+                raise
+        if up:
+            raise Accepted("level %s while no LSM hook runs" % status(s.a)["level"])
+    finally:
+        turn_ftrace(s.a, True)
+        if not up:
+            s.a.start(args="")
+    fresh = s.actor(s.a)
+    control = lambda: s.accepted(fresh, svc)  # noqa: E731
+    t = s.sign(good, "before")
+    s.refused(lambda: s.verify(svc, one, t), "level", s.b, control=control)
+
+
 @test(91, 107, name="born_before_a_hook_was_lost", twin="epoch_now")
 def born_before(s):
     """The sock_ops hook of a is forced off its cgroup: it is put back, without a restart, and what was born before is not

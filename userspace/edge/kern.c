@@ -407,9 +407,9 @@ int kern_door_set(struct kern *k, int listen_fd, uint32_t door)
 
 int kern_room_set(struct kern *k, int pidfd)
 {
-	uint32_t yes = 1;
+	uint32_t jailed = CLEAT_ROOM_JAILED;
 
-	return kern_map_put(map_fd(k, "cleat_rooms"), &pidfd, &yes, BPF_ANY);
+	return kern_map_put(map_fd(k, "cleat_rooms"), &pidfd, &jailed, BPF_ANY);
 }
 
 int kern_map(const struct kern *k, enum kern_map map)

@@ -45,6 +45,7 @@ struct kern_probe {
 	pid_t pid;  /* of the probe under way; 0: none */
 	int pidfd, up, down;
 	bool deep, forked; /* forked: seen, and it executes now */
+	uint32_t execs;	   /* of the child when it was forked: its parent's */
 };
 
 /* ---- in the child ---- */
@@ -381,12 +382,15 @@ static pid_t fork_into(int cgroup, int *ret_pidfd)
 	return pid;
 }
 
-/* What a room forks is a room, and a room uses no inet socket; this child must. */
-static int unmark(const struct kern *k, int pidfd)
+/* What a room forks is a room, and a room uses no inet socket; this child must. It holds what the kernel room holds, so
+ * it is no less out of the reach of strangers. Level reduced has no such map. */
+static int mark(const struct kern *k, int pidfd)
 {
-	int err = kern_map(k, KERN_ROOMS) < 0 ? 0 : kern_map_drop(kern_map(k, KERN_ROOMS), &pidfd);
+	uint32_t probe = CLEAT_ROOM_PROBE;
 
-	return err == -ENOENT ? 0 : err;
+	return kern_map(k, KERN_ROOMS) < 0
+		       ? 0
+		       : kern_map_put(kern_map(k, KERN_ROOMS), &pidfd, &probe, BPF_ANY);
 }
 
 int kern_probe_start(struct kern_probe *p, bool deep)
@@ -418,7 +422,7 @@ int kern_probe_start(struct kern_probe *p, bool deep)
 	err = pid < 0 ? -errno : 0;
 	if (err == 0) {
 		p->pid = pid;
-		err = unmark(p->k, p->pidfd);
+		err = mark(p->k, p->pidfd);
 	}
 	if (err == 0 && write(p->down, "", 1) != 1)
 		err = -errno;
@@ -433,15 +437,26 @@ int kern_probe_fd(const struct kern_probe *p)
 }
 
 /* The child is there still, if only to be waited for, and so is its record. */
-static struct verdict judge_fork(const struct kern_probe *p)
+static struct verdict judge_fork(struct kern_probe *p)
 {
 	struct cleat_task t;
 
 	if (kern_map_get(kern_map(p->k, KERN_TASKS), &p->pidfd, &t, 0) < 0)
 		return silent("a fork was not seen");
+	p->execs = t.execs;
 	return seen;
 }
 
+/* It ended as kern_probe_main() does, and not before: there was an exec to be seen. */
+static bool executed(const struct kern_probe *p)
+{
+	siginfo_t info = { 0 };
+
+	return waitid(P_PIDFD, (id_t)p->pidfd, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	       info.si_code == CLD_EXITED && info.si_status == 0;
+}
+
+/* A fork inherits its parent's record, of which execs and epoch may be right already. */
 static struct verdict judge_exec(const struct kern_probe *p)
 {
 	struct cleat_config config;
@@ -449,7 +464,11 @@ static struct verdict judge_exec(const struct kern_probe *p)
 
 	if (kern_config(p->k, &config) < 0)
 		return unknown("look at the configuration");
-	if (kern_map_get(kern_map(p->k, KERN_TASKS), &p->pidfd, &t, 0) < 0 || !t.execs ||
+	if (!executed(p)) {
+		errno = ECHILD;
+		return unknown("exec");
+	}
+	if (kern_map_get(kern_map(p->k, KERN_TASKS), &p->pidfd, &t, 0) < 0 || t.execs == p->execs ||
 	    t.epoch != config.epoch)
 		return silent("an exec was not seen");
 	return seen;

@@ -72,6 +72,21 @@ static int open_level(const struct arming_options *o, uint32_t level, struct ker
 	return err < 0 ? err : kern_open(&ko, ret, line, cap);
 }
 
+/* What was adopted may be armed still, from the daemon before. That it is whole was not proved just now, and the daemon
+ * after us must not take it for whole without a gap. */
+static void disprove(struct kern *kern)
+{
+	struct cleat_config config;
+	int err = kern_config(kern, &config);
+
+	if (err == 0 && config.epoch && config.level != CLEAT_LEVEL_NONE)
+		err = kern_epoch_next(kern, CLEAT_LEVEL_NONE);
+	if (err < 0)
+		log_error("level-lost",
+			  "error=\"the kernel side that is pinned stays armed: %s\" remedy=\"cleatd disarm\"",
+			  strerror(-err));
+}
+
 static int try_level(const struct arming_options *o, uint32_t level, struct arming *a, char *line,
 		     size_t cap)
 {
@@ -83,8 +98,11 @@ static int try_level(const struct arming_options *o, uint32_t level, struct armi
 			snprintf(line, cap, "cannot say whose the kernel side is: %s",
 				 strerror(-err));
 	}
-	if (err == 0)
+	if (err == 0) {
 		err = prove(a, line, cap);
+		if (err < 0)
+			disprove(a->kern);
+	}
 	if (err < 0)
 		arming_close(a);
 	return err;

@@ -57,6 +57,20 @@ static int unseen(struct watcher *w, uint64_t *ret)
 	return err;
 }
 
+/* Missed since kern_arm() are those of the time before the first look, too. */
+static int unseen_when_armed(struct watcher *w, uint64_t *ret)
+{
+	struct cleat_config config;
+	uint64_t now;
+	int err = kern_config(w->k, &config);
+
+	if (err == 0)
+		err = unseen(w, &now);
+	if (err == 0)
+		*ret = now - (uint32_t)((uint32_t)now - config.unseen);
+	return err;
+}
+
 /* ---- down and up ---- */
 
 static uint32_t epoch_of(struct watcher *w)
@@ -337,7 +351,7 @@ int watcher_new(struct kern *k, struct kern_probe *probe, const struct watcher_r
 			       .rise_ms = RISE_MIN_MS };
 	err = kern_watch_new(k, &w->hooks);
 	if (err == 0)
-		err = unseen(w, &w->unseen);
+		err = unseen_when_armed(w, &w->unseen);
 	if (err < 0)
 		return err;
 	w->s = (struct watcher_state){ .armed = true,
