@@ -89,13 +89,17 @@ static void usage(FILE *to)
 
 int complain(int code, const char *format, ...)
 {
+	owned_mem char *line = NULL;
 	va_list args;
+	int n;
 
-	fputs("cleatctl: ", stderr);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	n = vasprintf(&line, format, args);
 	va_end(args);
-	fputc('\n', stderr);
+	if (n < 0)
+		line = NULL;
+	/* what it quotes of a file or of the daemon must not reach the terminal as it is */
+	fprintf(stderr, "cleatctl: %s\n", line ? line_clean(line) : "out of memory");
 	return code;
 }
 
@@ -113,14 +117,6 @@ int fail(const struct ctl *c, const char *format, ...)
 	put_member("error", line);
 	fputs("}\n", stdout);
 	return EXIT_FAILURE;
-}
-
-char *line_clean(char *line)
-{
-	for (char *at = line; *at; at++)
-		if (*at < ' ' || *at > '~')
-			*at = '?';
-	return line;
 }
 
 void put_json(const char *s)

@@ -61,8 +61,6 @@ int complain(int code, const char *format, ...) __attribute__((format(printf, 2,
 int fail(const struct ctl *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A JSON string with its quotes. */
 void put_json(const char *s);
-/* For a terminal: what is no printable ASCII becomes '?', in place. Some of these bytes a stranger wrote. */
-char *line_clean(char *line);
 /* ,"name":"s" */
 void put_member(const char *name, const char *s);
 

@@ -3,6 +3,7 @@
  * the policy image that the daemon passes along: the one in force. */
 #include "cleatctl_admin.h"
 
+#include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "edge/kern.h"
@@ -232,7 +233,7 @@ static void status_json(const struct cleat_admin_answer_status *s)
 	fputs("}\n", stdout);
 }
 
-static void status_text(const struct cleat_admin_answer_status *s)
+static void status_text(struct cleat_admin_answer_status *s)
 {
 	uint64_t up_s = (s->now_ns - s->begun_ns) / 1000000000;
 
@@ -241,7 +242,8 @@ static void status_text(const struct cleat_admin_answer_status *s)
 	       s->config.epoch, kern_origin_word(s->pins),
 	       is_armed(s) ? "" : ": not armed, nothing is signed or verified");
 	if (s->why[0])
-		printf("%s %s\n", is_armed(s) ? "not full    " : "not armed   ", s->why);
+		printf("%s %s\n", is_armed(s) ? "not full    " : "not armed   ",
+		       line_clean(s->why));
 	printf("watcher      %u hooks, looked %" PRIu64 " ms ago, seen running %" PRIu64
 	       " s ago, %" PRIu64 " times found incomplete\n",
 	       s->hooks, (s->now_ns - s->looked_ns) / 1000000,
@@ -250,7 +252,7 @@ static void status_text(const struct cleat_admin_answer_status *s)
 	printf("policy       generation %u: %u workloads, %u keys, %u revoked\n",
 	       s->head.policy_generation, s->workloads, s->keys, s->revoked);
 	printf("reloads      %" PRIu64 ", %" PRIu64 " failed%s%s\n", s->reloads, s->reloads_failed,
-	       s->reload_error[0] ? "; the last: " : "", s->reload_error);
+	       s->reload_error[0] ? "; the last: " : "", line_clean(s->reload_error));
 	for (unsigned r = 0; r < ADMIN_ROOMS; r++) {
 		printf("%-5s room   %" PRIu64 " asked", admin_rooms[r], s->rooms[r].asked);
 		for (unsigned i = 0; i < REASON_COUNT; i++)

@@ -5,6 +5,7 @@
  */
 #include "cleatctl_admin.h"
 
+#include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -291,8 +292,7 @@ static const struct {
 	{ "host-key", look_key }, { "policy", look_policy },	 { "daemon", look_daemon },
 };
 
-static void finding_print(const struct ctl *c, const char *name, const struct finding *f,
-			  bool first)
+static void finding_print(const struct ctl *c, const char *name, struct finding *f, bool first)
 {
 	static const char *const words[] = { "ok", "warn", "fail" };
 
@@ -304,7 +304,7 @@ static void finding_print(const struct ctl *c, const char *name, const struct fi
 		putchar('}');
 		return;
 	}
-	printf("%-4s  %-9s %s\n", words[f->state], name, f->what);
+	printf("%-4s  %-9s %s\n", words[f->state], name, line_clean(f->what));
 	if (f->remedy)
 		printf("%16s%s\n", "-> ", f->remedy);
 }

@@ -149,6 +149,14 @@ is 0 '2 keys, spiffe_sequence 4' trust remove --bundle "$t" -- "$kid"
 is 1 'holds no key' trust remove --bundle "$t" -- "$kid"
 mkdir -p "$w/state/trust" && echo 9 >"$w/state/trust/prod.example.sequence"
 is 1 'went back' trust check --bundle "$t" --state-dir "$w/state"
+# A partner's bundle with a name that is there twice, of bytes that a terminal obeys, and options of such bytes.
+mkdir "$w/partner"
+printf '{"\302\2332J":1,"\302\2332J":1}' >"$w/partner/other.example.json"
+obeys() { "$ctl" "$@" 2>&1 | grep -qP '[^\x0a\x20-\x7e]' && bad "a terminal obeys ${*@Q}" || ok "a terminal does not obey ${*@Q}"; }
+is 1 'other.example.json:1:' trust check --bundle "$w/partner/other.example.json" --any-owner
+obeys trust check --bundle "$w/partner/other.example.json" --any-owner
+obeys policy check $'\e[2J'
+obeys --runtime-dir "$w/none" doctor --dir $'/\e[2J' --state-dir "$w/none"
 chmod 666 "$t"
 is 1 'chmod go-w' trust check --bundle "$t"
 is 0 '^ok: ' trust check --bundle "$t" --any-owner

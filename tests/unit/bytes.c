@@ -49,6 +49,13 @@ Test(bytes, json_strings_are_escaped)
 	cr_assert_str_eq(at, "\"a\\\"b\\\\c\\u000a\\u007f\\u0080\\u00ff\\u0000d\"");
 }
 
+Test(bytes, a_line_for_a_terminal_is_printable)
+{
+	char line[] = "a b~\x1b[2J\n\t\x7f\xc2\x9b";
+
+	cr_assert_str_eq(line_clean(line), "a b~?[2J?????");
+}
+
 Test(bytes, printf_that_does_not_fit_changes_nothing)
 {
 	char at[6];

@@ -105,6 +105,7 @@ Test(json, messages_point_at_the_place)
 	static const char text[] =
 		"{\n \"x\": [\"keys\", {\"keys\": []}],\n \"keys\": [\n  {\"a\": [1, 2]},\n"
 		"  \"],\", {\"b\": 2}\n ]\n}";
+	static const char orders[] = "{\"\302\2332J\":1,\"\302\2332J\":1}";
 	char error[128];
 	struct json_place at;
 
@@ -112,6 +113,10 @@ Test(json, messages_point_at_the_place)
 	cr_assert_eq(strncmp(error, "2:", 2), 0, "%s", error);
 	cr_assert_null(json_parse("[]", 2, JSON_TOP_OBJECT, error, sizeof(error)));
 	cr_assert_str_eq(error, "1:1: not a JSON object");
+	/* it quotes the file, and U+009B begins a sequence that a terminal obeys */
+	cr_assert_null(json_parse(orders, strlen(orders), JSON_TOP_OBJECT, error, sizeof(error)));
+	for (const char *c = error; *c; c++)
+		cr_expect(*c >= ' ' && *c <= '~', "%02x in %s", (unsigned char)*c, error);
 	at = json_find(text, strlen(text), "keys", 0);
 	cr_assert(at.line == 4 && at.column == 3, "%u:%u", at.line, at.column);
 	at = json_find(text, strlen(text), "keys", 1);

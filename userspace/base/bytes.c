@@ -96,6 +96,14 @@ void text_json(struct text *t, const char *s, size_t len)
 	text_put(t, "\"", 1);
 }
 
+char *line_clean(char *line)
+{
+	for (char *at = line; *at; at++)
+		if (*at < ' ' || *at > '~')
+			*at = '?';
+	return line;
+}
+
 void text_b64url(struct text *t, const void *bytes, size_t len)
 {
 	static const char digits[] =

@@ -28,6 +28,8 @@ void text_printf(struct text *t, const char *format, ...) __attribute__((format(
 /* A JSON string with its quotes; control, DEL and non-ASCII bytes as \u00XX of the byte, so that
  * one event is one line whatever a tenant chose. */
 void text_json(struct text *t, const char *s, size_t len);
+/* For a terminal or a line of a log: what is no printable ASCII becomes '?', in place. Some of these bytes a stranger wrote. */
+char *line_clean(char *line);
 /* base64url of @len bytes, without padding. */
 void text_b64url(struct text *t, const void *bytes, size_t len);
 void text_hex(struct text *t, const void *bytes, size_t len);

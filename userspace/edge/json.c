@@ -83,9 +83,10 @@ static json_t *load(const char *s, size_t len, enum json_top top, char *ret_erro
 
 	j = json_loadb(s, len, DUPLICATES | JSON_ALLOW_NUL | JSON_DECODE_ANY, &why);
 	if (!j) {
+		/* the text quotes the file, which a stranger may have written, byte by byte */
 		if (ret_error)
 			snprintf(ret_error, error_cap, "%d:%d: %s", why.line > 0 ? why.line : 1,
-				 why.column > 0 ? why.column : 1, why.text);
+				 why.column > 0 ? why.column : 1, line_clean(why.text));
 		return NULL;
 	}
 	if (top == JSON_TOP_OBJECT && !json_is_object(j)) {
