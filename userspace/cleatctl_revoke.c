@@ -15,7 +15,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/file.h>
 
 #define LIST_BYTES_MAX (16u << 20)
 
@@ -106,14 +105,17 @@ static int list_read(int dir, char **ret, size_t *ret_len)
 static int list_change(const struct revoking *r, bool *ret_changed)
 {
 	owned_fd int dir = open(r->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	owned_lock struct file_lock lock = FILE_LOCK_NONE;
 	owned_mem char *was = NULL, *is = NULL;
 	size_t len, id_len = strlen(r->id);
 	char *line;
 	int err;
 
-	if (dir < 0 || flock(dir, LOCK_EX) < 0)
+	if (dir < 0)
 		return -errno;
-	err = list_read(dir, &was, &len);
+	err = file_lock(dir, POLICY_REVOKED_FILE, &lock);
+	if (err == 0)
+		err = list_read(dir, &was, &len);
 	if (err < 0)
 		return err;
 	line = line_find(was, r->id);
@@ -170,7 +172,7 @@ static int id_revoke(const struct ctl *c, int argc, char **argv, bool host)
 	const struct option_of options[] = { { .name = "--undo", .flag = &r.undo },
 					     { .name = "--state-dir", .into = &r.state_dir } };
 	struct words rest = { 0 };
-	bool changed;
+	bool changed = false;
 	int code, err;
 
 	if (!OPTIONS_TAKE(argc, argv, options, &rest, 1))

@@ -63,6 +63,18 @@ static int bundle_open(const struct ctl *c, const char *path, bool may_miss, enu
 	return EXIT_SUCCESS;
 }
 
+/* The same to change it, locked until it is written. What others could write root's own command must not make root's:
+ * the daemon would believe every key in it. */
+static int bundle_take(const struct ctl *c, const char *path, bool may_miss,
+		       struct file_lock *ret_lock, struct bundle **ret)
+{
+	int err = file_lock(AT_FDCWD, path, ret_lock);
+
+	if (err < 0)
+		return fail(c, "cannot write %s: %s", path, strerror(-err));
+	return bundle_open(c, path, may_miss, geteuid() == 0 ? FILE_ROOT_OWNED : FILE_ANY, ret);
+}
+
 /* The sequence grows, the file is replaced as a whole. */
 static int bundle_save(const struct ctl *c, const char *path, struct bundle *b)
 {
@@ -144,6 +156,7 @@ static int entry_add(const struct ctl *c, const char *path, struct bundle *b,
 int verb_trust_add(const struct ctl *c, int argc, char **argv)
 {
 	owned(bundle_owned) struct bundle *b = NULL, *entry = NULL;
+	owned_lock struct file_lock lock = FILE_LOCK_NONE;
 	const char *path = NULL;
 	const struct option_of options[] = { { .name = "--bundle", .into = &path } };
 	char domain[SPIFFE_TRUST_DOMAIN_MAX + 1];
@@ -159,9 +172,10 @@ int verb_trust_add(const struct ctl *c, int argc, char **argv)
 				path);
 	if (sig_open() < 0)
 		return fail(c, "libcrypto does not start");
-	code = bundle_open(c, path, true, FILE_ANY, &b);
+	code = entry_read(c, rest.at[0], domain,
+			  &entry); /* it may be typed: nobody waits for that */
 	if (code == EXIT_SUCCESS)
-		code = entry_read(c, rest.at[0], domain, &entry);
+		code = bundle_take(c, path, true, &lock, &b);
 	if (code != EXIT_SUCCESS)
 		return code;
 	if (!b)
@@ -172,6 +186,7 @@ int verb_trust_add(const struct ctl *c, int argc, char **argv)
 int verb_trust_remove(const struct ctl *c, int argc, char **argv)
 {
 	owned(bundle_owned) struct bundle *b = NULL;
+	owned_lock struct file_lock lock = FILE_LOCK_NONE;
 	const char *path = NULL;
 	const struct option_of options[] = { { .name = "--bundle", .into = &path } };
 	struct words rest = { 0 };
@@ -185,7 +200,7 @@ int verb_trust_remove(const struct ctl *c, int argc, char **argv)
 			"trust remove needs --bundle FILE and a kid (behind -- where it begins with a dash)");
 	if (sig_open() < 0)
 		return fail(c, "libcrypto does not start");
-	code = bundle_open(c, path, false, FILE_ANY, &b);
+	code = bundle_take(c, path, false, &lock, &b);
 	if (code != EXIT_SUCCESS)
 		return code;
 	if (bundle_remove(b, rest.at[0]) < 0)

@@ -160,7 +160,31 @@ obeys --runtime-dir "$w/none" doctor --dir $'/\e[2J' --state-dir "$w/none"
 chmod 666 "$t"
 is 1 'chmod go-w' trust check --bundle "$t"
 is 0 '^ok: ' trust check --bundle "$t" --any-owner
+# What others could write is not made root's own by a change of it.
+if [ "$(id -u)" -eq 0 ]; then
+	before=$(sha256sum "$t")
+	is 1 'chmod go-w' trust add --bundle "$t" "$w/a3.json"
+	is 1 'chmod go-w' trust remove --bundle "$t" -- "$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["kid"])' "$w/b.json")"
+	chmod 644 "$t" && chown 65534 "$t"
+	is 1 'chown root it' trust add --bundle "$t" "$w/a2.json"
+	[ "$before" = "$(sha256sum "$t")" ] && [ "$(stat -c %u "$t")" = 65534 ] && ok 'and it is as it was' || bad 'it is as it was'
+	chown 0 "$t"
+fi
 chmod 644 "$t"
+
+# Two who change a bundle at once: a key that goes must not come back with the other's.
+two=$w/two/prod.example.json
+mkdir "$w/two" && cp "$t" "$two"
+exec 9>"$w/two/.lock" && flock 9
+"$ctl" trust remove --bundle "$two" -- "$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["kid"])' "$w/b.json")" >"$w/removed" 2>&1 9>&- &
+remover=$!
+timeout 10 sh -c 'until grep -q -- "-> FLOCK .* $1 " /proc/locks || ! kill -0 "$1" 2>/dev/null; do sleep 0.05; done' - "$remover"
+mkdir "$w/three" && cp "$t" "$w/three/" && "$ctl" trust add --bundle "$w/three/prod.example.json" "$w/a2.json" >/dev/null &&
+	mv "$w/three/prod.example.json" "$two"
+exec 9>&-
+wait "$remover"
+json 0 'sorted(k["cleat_issuer"][-1] for k in o["bundle"]["keys"]) == ["a", "a"] and o["bundle"]["spiffe_sequence"] == 6' trust list --bundle "$two"
+[ "$(ls -A "$w/two")" = prod.example.json ] && ok 'and the lock is gone' || bad 'the lock is gone' "$(ls -A "$w/two")"
 
 # ---- policy ----
 is 1 'cleat.yaml:1:1: not there' policy check --dir "$w/etc"

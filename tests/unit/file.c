@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 static char dir[] = "/tmp/cleat-file-XXXXXX";
 static int at = -1;
@@ -99,6 +100,65 @@ Test(file, pseudo_files)
 	cr_assert_eq(file_read(AT_FDCWD, "/proc/self/status", 65536, FILE_ANY, &text, &len), 0);
 	cr_assert_gt(len, 100);
 	cr_assert_eq(read_as("/proc/self/status", 10, FILE_ANY), -EFBIG);
+}
+
+/* Reads a number, adds one and writes it, @times. */
+static void count_up(int times)
+{
+	for (int i = 0; i < times; i++) {
+		owned_lock struct file_lock lock = FILE_LOCK_NONE;
+		owned_mem char *text = NULL;
+		char next[16];
+		size_t len;
+
+		if (file_lock(at, "g", &lock) < 0 ||
+		    file_read(at, "g", 15, FILE_ANY, &text, &len) < 0)
+			_exit(1);
+		snprintf(next, sizeof(next), "%d", atoi(text) + 1);
+		if (file_write(at, "g", next, strlen(next), 0600) < 0)
+			_exit(1);
+	}
+}
+
+Test(file, of_many_writers_at_once_each_counts)
+{
+	owned_mem char *text = NULL;
+	size_t len;
+	int status;
+
+	cr_assert_eq(file_write(at, "g", "0", 1, 0600), 0);
+	for (int i = 0; i < 6; i++) {
+		pid_t pid = fork();
+
+		cr_assert_geq(pid, 0);
+		if (pid == 0) {
+			count_up(20);
+			_exit(0);
+		}
+	}
+	for (int i = 0; i < 6; i++)
+		cr_expect(wait(&status) > 0 && status == 0);
+	cr_assert_eq(file_read(at, "g", 15, FILE_ANY, &text, &len), 0);
+	cr_assert_str_eq(text, "120");
+	cr_assert(faccessat(at, ".lock", F_OK, 0) < 0 && errno == ENOENT, "nothing is left");
+}
+
+Test(file, a_lock_is_of_who_may_write)
+{
+	struct file_lock lock = FILE_LOCK_NONE;
+	struct stat st;
+
+	file_unlock(&lock); /* none: nothing happens */
+	cr_assert_eq(file_lock(at, "none/g", &lock), -ENOENT);
+	cr_assert_eq(file_lock(at, "g", &lock), 0, "what is locked need not be there");
+	cr_assert_eq(fstatat(at, ".lock", &st, 0), 0);
+	cr_assert_eq(st.st_mode & 07777, 0600,
+		     "nobody else can open it, so nobody else can hold it");
+	file_unlock(&lock);
+	cr_assert_eq(lock.fd, -1);
+	cr_assert_eq(symlinkat("f", at, ".lock"), 0);
+	cr_assert_eq(file_lock(at, "g", &lock), -ELOOP);
+	cr_assert_eq(unlinkat(at, ".lock", 0), 0);
 }
 
 Test(file, directories)

@@ -11,8 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+
+#define LOCK_NAME ".lock"
 
 static bool trusted(const struct stat *st, enum file_trust trust)
 {
@@ -152,6 +155,48 @@ int file_write(int dirfd, const char *path, const void *bytes, size_t len, mode_
 		return err;
 	}
 	return fsync(dir) < 0 ? -errno : 0;
+}
+
+/* Whether @fd is what is found under the name now, and not one that its holder removed while we waited. */
+static bool lock_is_current(int dir, int fd)
+{
+	struct stat ours, there;
+
+	return fstat(fd, &ours) == 0 && fstatat(dir, LOCK_NAME, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+}
+
+int file_lock(int dirfd, const char *path, struct file_lock *ret)
+{
+	const int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+	const char *name;
+	owned_fd int dir = dir_open(dirfd, path, &name);
+
+	if (dir < 0)
+		return dir;
+	for (;;) {
+		owned_fd int fd = openat(dir, LOCK_NAME, flags, 0600);
+
+		if (fd < 0)
+			return -errno;
+		while (flock(fd, LOCK_EX) < 0)
+			if (errno != EINTR)
+				return -errno;
+		if (!lock_is_current(dir, fd))
+			continue;
+		*ret = (struct file_lock){ take_fd(&dir), take_fd(&fd) };
+		return 0;
+	}
+}
+
+void file_unlock(struct file_lock *lock)
+{
+	if (lock->fd < 0)
+		return;
+	unlinkat(lock->dir, LOCK_NAME, 0); /* while it is ours: who waits for it looks again */
+	close(lock->fd);
+	close(lock->dir);
+	*lock = FILE_LOCK_NONE;
 }
 
 int dir_make(const char *path, mode_t mode)

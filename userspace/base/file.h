@@ -21,6 +21,19 @@ int file_read(int dirfd, const char *path, size_t max, enum file_trust trust, ch
 int file_read_fd(int fd, size_t max, char **ret, size_t *ret_len);
 /* Temporary file beside it, fsync, rename, fsync of the directory. */
 int file_write(int dirfd, const char *path, const void *bytes, size_t len, mode_t mode);
+
+/* Held over reading, changing and writing what lies in a directory: of two who do so at once both count. It is a file
+ * beside it, 0600 and gone again afterwards: a directory can be locked, for ever, by whoever may look at it. */
+struct file_lock {
+	int dir;
+	int fd;
+};
+#define FILE_LOCK_NONE ((struct file_lock){ -1, -1 })
+/* Waits until the directory of @path (below @dirfd) is ours; @ret, its descriptor in it, is for file_unlock(). */
+int file_lock(int dirfd, const char *path, struct file_lock *ret);
+void file_unlock(struct file_lock *lock);
+#define owned_lock __attribute__((cleanup(file_unlock)))
+
 /* write(2) until all is out. */
 int write_all(int fd, const void *bytes, size_t len);
 /* mkdir -p with @mode for what is made. */
