@@ -66,6 +66,40 @@ must "systemd knows every word of the units" systemd-analyze verify --man=no --r
 must "the units name what is in the package" sh -c "grep -ohE '^Exec[A-Za-z]*=[^ ]+' '$root'/lib/systemd/system/cleat*.service |
 	cut -d= -f2 | while read -r f; do test -x '$root'\$f || { echo \$f; exit 1; }; done"
 
+# What maintainer scripts do, before programs that only say how they were called. They find no other rm.
+fake=$root/fake
+mkdir "$fake"
+for program in cleatd userdel getent rm; do
+	printf '#!/bin/sh\necho "%s $*" >>"%s/called"\n[ "%s" != "$FAILS" ]\n' $program "$fake" $program >"$fake/$program"
+done
+cat >"$fake/systemctl" <<-'END'
+	#!/bin/sh
+	case $2 in
+	*=ExecStart) printf '{ path=/usr/sbin/cleatd ; argv[]=/usr/sbin/cleatd run%s ; ignore_errors=no ; pid=0 }\n' "$OPTIONS" ;;
+	*=Environment) echo "$ENVIRONMENT" ;;
+	esac
+END
+chmod +x "$fake"/*
+script() { # what must have been called, script, argument, variables...
+	local want=$1 script=$2 argument=$3
+	shift 3
+	: >"$fake/called"
+	env PATH="$fake:$PATH" "$@" sh "userspace/debian/cleatd.$script" "$argument" || return
+	[ "$(grep -v '^getent' "$fake/called")" = "$want" ] || { cat "$fake/called"; return 1; }
+}
+must "a removal takes the hooks out" script 'cleatd disarm' prerm remove
+must "from where systemd has the daemon pin them" script 'cleatd disarm --pins /sys/fs/bpf/x --runtime-dir /run/x' prerm remove \
+	OPTIONS=' --level full --pins /sys/fs/bpf/x --runtime-dir=/run/x'
+must "or its environment says" script 'cleatd disarm --runtime-dir /run/y' prerm remove ENVIRONMENT='A=b CLEAT_RUNTIME_DIR=/run/y'
+must "an upgrade leaves them" script '' prerm upgrade
+must "what does not disarm is not removed" sh -c "! PATH='$fake:$PATH' FAILS=cleatd sh userspace/debian/cleatd.prerm remove"
+users="userdel cleat-sign
+userdel cleat-check
+userdel cleat-read"
+purged='rm -rf /etc/cleat /var/lib/cleat /var/log/cleat /run/cleat'
+must "a purge takes it all" script "$purged"$'\n'"$users" postrm purge
+must "and is not kept by a user that stays" script "$purged"$'\n'"$users" postrm purge FAILS=userdel
+
 rm -rf "$root"
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]
