@@ -9,12 +9,15 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define OTHER 65534
@@ -163,6 +166,58 @@ Test(place, attack_123_modes)
 		cr_expect_eq(opened(), -EBUSY, "one daemon a place");
 	}
 	umask(022);
+}
+
+/* A child that holds what may be locked by @uid for @ms, 0: until it is killed. */
+static pid_t lock_held(const char *path, uid_t uid, int how, unsigned ms)
+{
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	cr_assert_eq(pipe(ready), 0);
+	pid = fork();
+	cr_assert_geq(pid, 0);
+	if (pid == 0) {
+		int fd;
+
+		if (setresuid(uid, uid, uid) < 0)
+			_exit(1);
+		fd = open(path, O_RDONLY | O_DIRECTORY);
+		if (fd >= 0 && flock(fd, how) < 0)
+			_exit(1);
+		if (write(ready[1], "", 1) != 1)
+			_exit(1);
+		ualarm(ms * 1000, 0); /* 0: no end but the one it is given */
+		pause();
+		_exit(0);
+	}
+	close(ready[1]);
+	cr_assert_eq(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	return pid;
+}
+
+/* Whoever may look at a directory may lock it: that must keep no daemon from starting, nor must who looks for one. */
+Test(place, nobody_else_can_hold_the_place)
+{
+	pid_t pid;
+
+	if (geteuid() != 0)
+		cr_skip("needs root");
+	cr_assert_eq(chmod(top, 0755), 0);
+	cr_assert_eq(opened(), 0, "so that it is there");
+	pid = lock_held(run, OTHER, LOCK_EX, 0);
+	cr_expect_eq(opened(), 0, "locked by another user");
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	pid = lock_held(at("/private"), OTHER, LOCK_EX, 0);
+	cr_expect_eq(opened(), 0, "and its private part another user cannot even open");
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	pid = lock_held(at("/private"), 0, LOCK_SH, 30);
+	cr_expect_eq(opened(), 0, "cleatctl revoke looked");
+	waitpid(pid, NULL, 0);
 }
 
 /* The name of the daemon's own cgroup, for who comes without a daemon: root's alone, and a path, or it is not believed. */

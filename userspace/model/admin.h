@@ -12,7 +12,9 @@
 #include "model/counters.h"
 #include "model/request.h"
 
-#define CLEAT_ADMIN_SOCKET "private/admin.sock"
+/* Of the run-time directory; locked, flock(2), as long as a daemon lives, also while it starts. */
+#define CLEAT_ADMIN_DIR	   "private"
+#define CLEAT_ADMIN_SOCKET CLEAT_ADMIN_DIR "/admin.sock"
 #define CLEAT_ADMIN_PATH   512u
 
 enum cleat_admin_type {

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/twin.h"
+#include "model/admin.h"
 #include "model/counters.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +19,8 @@
 #include <time.h>
 
 #define ROOM_END_NS 5000000000ull /* a killed one is gone in milliseconds */
+#define LOOK_END_NS                                                                                \
+	200000000ull /* "cleatctl revoke" looks whether a daemon holds the lock: microseconds */
 
 /* Opens a directory that is ours alone to write. @deny: permission bits that must not be there. */
 static int dir_open(int at, const char *path, mode_t deny, int *ret_fd)
@@ -33,6 +36,22 @@ static int dir_open(int at, const char *path, mode_t deny, int *ret_fd)
 	return 0;
 }
 
+/* @limit_ns is for who holds it only for a while. -ETIMEDOUT: it is still held. */
+static int lock_wait(int fd, uint64_t limit_ns)
+{
+	const struct timespec step = { .tv_nsec = 10000000 };
+	const uint64_t until = clock_mono_ns() + limit_ns;
+
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		if (clock_mono_ns() > until)
+			return -ETIMEDOUT;
+		nanosleep(&step, NULL);
+	}
+	return 0;
+}
+
 int place_open(const char *runtime_dir, int *ret_dirfd, int *ret_privatefd)
 {
 	owned_fd int dir = -1, private = -1;
@@ -43,15 +62,15 @@ int place_open(const char *runtime_dir, int *ret_dirfd, int *ret_privatefd)
 	err = dir_open(AT_FDCWD, runtime_dir, 0022, &dir);
 	if (err < 0)
 		return err;
-	if (flock(dir, LOCK_EX | LOCK_NB) < 0)
-		return errno == EWOULDBLOCK ? -EBUSY : -errno;
 	if (fchmod(dir, 0755) < 0) /* whatever the umask was: clients must reach the sockets */
 		return -errno;
-	if (mkdirat(dir, "private", 0700) < 0 && errno != EEXIST)
+	if (mkdirat(dir, CLEAT_ADMIN_DIR, 0700) < 0 && errno != EEXIST)
 		return -errno;
-	err = dir_open(dir, "private", 0077, &private);
+	err = dir_open(dir, CLEAT_ADMIN_DIR, 0077, &private);
+	if (err == 0)
+		err = lock_wait(private, LOOK_END_NS);
 	if (err < 0)
-		return err;
+		return err == -ETIMEDOUT ? -EBUSY : err;
 	*ret_dirfd = take_fd(&dir);
 	*ret_privatefd = take_fd(&private);
 	return 0;
@@ -93,26 +112,11 @@ void place_unbind(int dirfd, const char *name)
 
 /* The room holds the same open file, mapped, and with it the lock, until it is dead: also one whose daemon was killed,
  * and which would write the same windows and counters as we. */
-static int lock_wait(int fd)
-{
-	const struct timespec step = { .tv_nsec = 10000000 };
-	const uint64_t until = clock_mono_ns() + ROOM_END_NS;
-
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK)
-			return -errno;
-		if (clock_mono_ns() > until)
-			return -ETIMEDOUT;
-		nanosleep(&step, NULL);
-	}
-	return 0;
-}
-
 int place_counters(int privatefd, const char *name, int *ret_fd)
 {
 	int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
 	owned_fd int fd = openat(privatefd, name, flags, 0600);
-	int err = fd < 0 ? -errno : lock_wait(fd);
+	int err = fd < 0 ? -errno : lock_wait(fd, ROOM_END_NS);
 
 	if (err < 0)
 		return err;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where the daemon lives in the file system: the run-time directory (root's, 0755, locked by the one daemon that
- * uses it), its private part (0700), the public sockets and the counters. Foreign things in the way are
- * never replaced: the start is refused.
+ * Where the daemon lives in the file system: the run-time directory (root's, 0755), its private part (0700, locked by
+ * the one daemon that uses it from before it reads anything until it ends: what others may open they could lock), the
+ * public sockets and the counters. Foreign things in the way are never replaced: the start is refused.
  */
 #ifndef CLEAT_ROOM_PLACE_H
 #define CLEAT_ROOM_PLACE_H
