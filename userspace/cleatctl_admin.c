@@ -8,8 +8,10 @@
 #include "base/file.h"
 #include "edge/kern.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/file.h>
 
 #define RELOAD_LIMIT_MS 30000 /* a reading of a large policy, on a slow machine */
 
@@ -97,6 +99,26 @@ int admin_status_ask(const struct ctl *c, struct cleat_admin_answer_status *ret)
 				    .answer_len = sizeof(*ret) };
 
 	return admin_ask(c, &q);
+}
+
+int admin_lives(const struct ctl *c)
+{
+	const struct cleat_where where = { .runtime_dir = c->runtime_dir };
+	owned_mem char *path = NULL;
+	owned_fd int dir = -1;
+	bool named;
+
+	if (asprintf(&path, "%s/" CLEAT_ADMIN_DIR, cleat_runtime_dir(&where, &named)) < 0) {
+		path = NULL;
+		return -ENOMEM;
+	}
+	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return errno == ENOENT ? 0 : -errno;
+	/* shared: of two that look neither sees the other; let go at once, a daemon may want it */
+	if (flock(dir, LOCK_SH | LOCK_NB) < 0)
+		return errno == EWOULDBLOCK ? 1 : -errno;
+	return 0;
 }
 
 int admin_status(const struct ctl *c, struct cleat_admin_answer_status *ret)

@@ -28,6 +28,9 @@ int admin_refused(const struct ctl *c, int result, const struct cleat_answer_hea
 int admin_policy(const struct ctl *c, void **ret);
 /* 0, a reason > 0, or -errno; nothing is said. */
 int admin_status_ask(const struct ctl *c, struct cleat_admin_answer_status *ret);
+/* After -ENOENT or -ECONNREFUSED of the above: 1 where a daemon lives that does not answer yet, or no more; 0 where
+ * none does; -errno. */
+int admin_lives(const struct ctl *c);
 int admin_status(const struct ctl *c, struct cleat_admin_answer_status *ret);
 /* Reads everything anew and waits for the outcome. */
 int admin_reload(const struct ctl *c, uint32_t *ret_generation);

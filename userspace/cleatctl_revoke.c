@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * revoke: who this host believes no longer, whatever rules and bundles say. A list of its own in the state directory, so
- * that neither a bundle nor a policy file needs to be touched; it is part of each generation, and the daemon that runs is
- * told and asked for the outcome. Without one it holds from the next start.
+ * that neither a bundle nor a policy file needs to be touched; it is part of each generation. The list is written first;
+ * then the daemon that runs is told and asked for the outcome. One that is starting may have read the list before: it is
+ * waited for. Only where none lives, looked at after the writing, does it hold from the next start.
  */
 #include "cleatctl_admin.h"
 
@@ -15,26 +16,33 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 
 #define LIST_BYTES_MAX (16u << 20)
+#define START_LIMIT_S  60u /* a start may read, probe and wait for its rooms */
 
 struct revoking {
 	const char *state_dir;
 	bool undo;
 	bool host;
-	bool daemon; /* one runs: it is told */
+	bool daemon; /* one answers: it is told */
 	struct cleat_admin_answer_status status;
 	char id[SPIFFE_ID_MAX + 1];
 };
+
+static bool nobody_answers(int result)
+{
+	return result == -ENOENT || result == -ECONNREFUSED;
+}
 
 /* The running daemon's own directory, unless one is named. One that does not answer, but is there, still believes: that is
  * no success. */
 static int daemon_find(const struct ctl *c, struct revoking *r)
 {
-
 	int result = admin_status_ask(c, &r->status);
 
-	if (result != 0 && result != -ENOENT && result != -ECONNREFUSED)
+	if (result != 0 && !nobody_answers(result))
 		return admin_refused(c, result, &r->status.head);
 	r->daemon = result == 0;
 	if (!r->state_dir)
@@ -56,10 +64,11 @@ static int id_take(const struct ctl *c, struct revoking *r, const char *name)
 		const struct policy_image *p;
 
 		if (!r->daemon)
-			return complain(EXIT_USAGE,
-					"no cleatd runs that would know the trust domain: give the "
-					"whole id, spiffe://TRUST-DOMAIN%s%s",
-					path, name);
+			return complain(
+				EXIT_USAGE,
+				"no cleatd answers that would know the trust domain: give the "
+				"whole id, spiffe://TRUST-DOMAIN%s%s",
+				path, name);
 		code = admin_policy(c, &image);
 		if (code != EXIT_SUCCESS)
 			return code;
@@ -133,23 +142,71 @@ static int list_change(const struct revoking *r, bool *ret_changed)
 	return file_write(dir, POLICY_REVOKED_FILE, is, len + id_len + 1, 0600);
 }
 
+/* ---- in force ---- */
+
+/* A list elsewhere is one that this daemon never reads. */
+static int daemon_reads(const struct ctl *c, const struct revoking *r,
+			const struct cleat_admin_answer_status *s)
+{
+	struct stat ours, its;
+
+	if (stat(r->state_dir, &ours) == 0 && stat(s->state_dir, &its) == 0 &&
+	    ours.st_dev == its.st_dev && ours.st_ino == its.st_ino)
+		return EXIT_SUCCESS;
+	return fail(c,
+		    "the cleatd that runs has its list in %s, not in %s: leave --state-dir out, or "
+		    "name the run-time directory of the one that is meant",
+		    s->state_dir, r->state_dir);
+}
+
+/* Who answers now, after the list was written: asked again, since one may have come or gone meanwhile. @r->daemon says
+ * whether there is one; none is a success. */
+static int daemon_await(const struct ctl *c, struct revoking *r)
+{
+	const uint64_t until_ns = clock_boot_ns() + START_LIMIT_S * 1000000000ull;
+	const struct timespec step = { .tv_nsec = 50000000 };
+	struct cleat_admin_answer_status s = { 0 };
+	bool said = false;
+	int result, lives;
+
+	while (nobody_answers(result = admin_status_ask(c, &s))) {
+		r->daemon = false;
+		lives = admin_lives(c);
+		if (lives < 0)
+			return fail(c, "nobody knows whether a cleatd is starting: %s",
+				    strerror(-lives));
+		if (lives == 0)
+			return EXIT_SUCCESS;
+		if (clock_boot_ns() > until_ns)
+			return fail(c, "a cleatd is starting, and does not answer after %u s",
+				    START_LIMIT_S);
+		if (!said)
+			complain(0, "a cleatd is starting, and may have read the list before: "
+				    "waiting for it");
+		said = true;
+		nanosleep(&step, NULL);
+	}
+	r->daemon = result == 0;
+	return result == 0 ? daemon_reads(c, r, &s) : admin_refused(c, result, &s.head);
+}
+
 /* ---- the verbs ---- */
 
-static int outcome(const struct ctl *c, const struct revoking *r, bool changed)
+static int outcome(const struct ctl *c, struct revoking *r, bool changed)
 {
 	const char *what = r->undo ? "believed again" : "revoked";
 	uint64_t began_ns = clock_boot_ns(), ms;
 	uint32_t generation = 0;
-	int code = EXIT_SUCCESS;
+	int code = daemon_await(c, r);
 
 	/* also where nothing changed: the daemon may not have read it yet */
-	if (r->daemon)
+	if (code == EXIT_SUCCESS && r->daemon)
 		code = admin_reload(c, &generation);
 	if (code != EXIT_SUCCESS)
 		return complain(code,
-				"%s stands in %s/" POLICY_REVOKED_FILE
-				", but it is NOT IN FORCE: put right what the daemon says, then "
-				"\"cleatctl reload\"",
+				"%s: the list in %s/" POLICY_REVOKED_FILE
+				" is changed, but that is NOT IN FORCE: put right what is said "
+				"above, then \"cleatctl reload\"",
 				r->id, r->state_dir);
 	ms = (clock_boot_ns() - began_ns) / 1000000;
 	if (c->json) {
@@ -182,6 +239,8 @@ static int id_revoke(const struct ctl *c, int argc, char **argv, bool host)
 	code = daemon_find(c, &r);
 	if (code == EXIT_SUCCESS)
 		code = id_take(c, &r, rest.at[0]);
+	if (code == EXIT_SUCCESS && r.daemon)
+		code = daemon_reads(c, &r, &r.status);
 	if (code != EXIT_SUCCESS)
 		return code;
 	err = list_change(&r, &changed);

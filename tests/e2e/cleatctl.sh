@@ -335,6 +335,13 @@ is 2 'no id of a host' revoke host spiffe://prod.example/caller
 is 2 'no id of a host' revoke host a/b
 is 0 'holds from its next start' --runtime-dir "$w/none" revoke host --state-dir "$w/lib-b" spiffe://prod.example/host/b
 is 2 'give the whole id' --runtime-dir "$w/none" revoke host --state-dir "$w/lib-b" b
+is 1 "has its list in $w/lib, not in $w/lib-b" revoke workload --state-dir "$w/lib-b" /caller
+json 1 'o["ok"] is False and "not in" in o["error"]' revoke host --state-dir "$w/none" a
+[ "$(cat "$w/lib-b/revoked")" = spiffe://prod.example/host/b ] && ! grep -q . "$w/lib/revoked" && [ ! -e "$w/none" ] &&
+	ok 'and no list is changed' || bad 'no list is changed' "$(cat "$w/lib-b/revoked" "$w/lib/revoked")"
+ln -s lib "$w/lib-too"
+is 0 'in force as generation' revoke host --state-dir "$w/lib-too/" z
+is 0 'believed again' revoke host --undo z
 is 0 'in force' revoke workload /service
 echo nonsense >>"$w/lib/revoked"
 is 1 'revoked:2:1: no id of a workload or host' reload
@@ -458,4 +465,32 @@ json 0 'o["doors"]["sign"]["refused"]["uid"] >= 1 and o["doors"]["sign"]["refuse
 is 0 '^sign  door   refused [1-9][0-9]* uid, ' status
 metrics 'and Prometheus' 'm["cleat_connections_refused_total", "sign", "uid"] >= 1 and m["cleat_answers_total", "sign", "busy"] >= 1'
 said 'whois names the peer' '^0 .*"owner":"spiffe://prod.example/service".*"peer":.*"subject":"spiffe://prod.example/caller"' "$w/service"
+
+# ---- a daemon that is starting has read the list, and does not answer yet ----
+kill "$daemon" && wait "$daemon"
+daemon=''
+hold() { exec 9<>"$1" && flock 9; } # until exec 9>&-
+revoke_aside() { # arguments...: and waits until it waits
+	"$ctl" revoke "$@" >"$w/revoked" 2>&1 9>&- &
+	revoking=$!
+	await 'a cleatd is starting' "$w/revoked"
+}
+# It holds its place, and waits for the counters that the room of the daemon before may still write.
+hold "$w/run/cleat/private/counters.sign"
+"$b/cleatd" run --config-dir "$w/etc" --state-dir "$w/lib" --audit "$w/audit.jsonl" --level reduced \
+	--cgroup "$mount$cg" 2>"$w/log" 9>&- &
+daemon=$!
+timeout 10 sh -c 'until [ -S "$1" ]; do sleep 0.05; done' - "$w/run/cleat/sign.sock" # the list is read by then
+revoke_aside host --state-dir "$w/lib" spiffe://prod.example/host/y
+exec 9>&-
+wait "$revoking" && grep -q 'host/y: revoked, in force as generation' "$w/revoked" &&
+	ok 'a revocation waits for a daemon that is starting' || bad 'a revocation while a daemon starts' "$(cat "$w/revoked" "$w/log")"
+json 0 'o["revoked"] == 1' status
+kill "$daemon" && wait "$daemon"
+daemon=''
+exec 9<"$w/run/cleat/private" && flock 9
+revoke_aside host --undo --state-dir "$w/lib" spiffe://prod.example/host/y
+exec 9>&-
+wait "$revoking" && grep -q 'holds from its next start' "$w/revoked" &&
+	ok 'or for its end' || bad 'a revocation while a daemon goes' "$(cat "$w/revoked")"
 finish

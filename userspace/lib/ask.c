@@ -48,18 +48,24 @@ static int check_server(int fd, bool named)
 	return 0;
 }
 
+const char *cleat_runtime_dir(const struct cleat_where *where, bool *ret_named)
+{
+	const char *dir = where ? where->runtime_dir : NULL;
+
+	if (!dir)
+		dir = secure_getenv("CLEAT_RUNTIME_DIR");
+	*ret_named = dir && *dir;
+	return *ret_named ? dir : RUNTIME_DIR;
+}
+
 static int open_socket(const struct cleat_question *q, int timeout_ms)
 {
-	const char *dir = q->where ? q->where->runtime_dir : NULL;
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	struct timeval limit = { timeout_ms / 1000, timeout_ms % 1000 * 1000 };
 	bool named;
 	int err, n, fd;
 
-	if (!dir)
-		dir = secure_getenv("CLEAT_RUNTIME_DIR");
-	named = dir && *dir;
-	n = snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/%s", named ? dir : RUNTIME_DIR,
+	n = snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/%s", cleat_runtime_dir(q->where, &named),
 		     q->socket);
 	if (n < 0 || (size_t)n >= sizeof(sa.sun_path))
 		return -ENAMETOOLONG;

@@ -3,6 +3,7 @@
 #ifndef CLEAT_LIB_ASK_H
 #define CLEAT_LIB_ASK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/uio.h>
 
@@ -22,6 +23,8 @@ struct cleat_question {
 	size_t got;
 };
 
+/* Where the daemon's sockets are; *ret_named: the process itself said so. */
+const char *cleat_runtime_dir(const struct cleat_where *where, bool *ret_named);
 /* 0: an answer of reason ok with at least its fixed part; > 0 the reason of a refusal; -errno. */
 int cleat_ask(struct cleat_question *q);
 /* The word of this thread's last refusal, or "refused" where it was for another reason. */
