@@ -2,7 +2,8 @@
 /*
  * keys rotate and list: the next host key beside the one in use. In three steps, and no request is lost in any of them:
  * make it and put its entry into every bundle, this host's own last; reload: from then on it signs; --finish: it takes
- * the old one's place, whose entry goes out of the bundles once what it signed has expired.
+ * the old one's place, whose entry goes out of the bundles once what it signed has expired. Where the reload after that is
+ * refused the new key is in its place all the same, and signs on as the next one: the daemon only has to read it there.
  */
 #include "cleatctl_admin.h"
 #include "cleatctl_host.h"
@@ -131,7 +132,11 @@ static int next_finish(const struct ctl *c, const char *dir, const struct policy
 		return fail(c, "cannot rename %s/" KEYS_NEXT_FILE ": %s", dir, strerror(-err));
 	code = admin_reload(c, &generation);
 	if (code != EXIT_SUCCESS)
-		return code;
+		return complain(code,
+				"%s is in place as %s/" KEYS_HOST_FILE
+				", but the daemon has not taken it: put "
+				"right what it says, then \"cleatctl reload\"",
+				kid, dir);
 	if (c->json)
 		printf("{\"ok\":true,\"kid\":\"%s\",\"old_kid\":\"%s\",\"generation\":%u}\n", kid,
 		       old_kid, generation);

@@ -392,6 +392,16 @@ is 0 'in force' reload
 sign 'one that this host trusts' '^ey'
 [ "$(kid "$w/signed")" = "$new" ] && ok 'signs' || bad 'signs'
 json 0 'o["signs"] == o["next"]' keys list --dir "$w/lib"
+# Refused meanwhile: the key is where it belongs, and that is said with the way out.
+sed -i 's/^accept:/acept:/' "$w/etc/cleat.yaml"
+cp -a "$w/lib/host.key" "$w/lib/old.key" && cp -a "$w/lib/host.key.next" "$w/lib/next.key"
+is 1 "$new is in place as $w/lib/host.key, .*then \"cleatctl reload\"" keys rotate --finish --dir "$w/lib"
+sed -i 's/^acept:/accept:/' "$w/etc/cleat.yaml"
+[ ! -e "$w/lib/host.key.next" ] && is 0 'in force' reload
+sign 'the way out' '^ey'
+[ "$(kid "$w/signed")" = "$new" ] && ok 'is one' || bad 'the way out'
+mv "$w/lib/old.key" "$w/lib/host.key" && mv "$w/lib/next.key" "$w/lib/host.key.next"
+is 0 'in force' reload
 is 0 'signs alone' keys rotate --finish --dir "$w/lib"
 [ ! -e "$w/lib/host.key.next" ] && ok 'the old key is gone' || bad 'the old key is gone'
 sign 'afterwards' '^ey'
