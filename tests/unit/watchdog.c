@@ -102,9 +102,9 @@ Test(watchdog, lives_when_all_have_answered)
 		tick();
 		cr_expect_eq(asked(0), 1);
 		cr_expect_eq(asked(1), 1);
-		cr_expect_eq(watchdog_answer(&s.w), 0);
+		cr_expect_eq(watchdog_answer(&s.w, 1), 0);
 		cr_expect(!heard("WATCHDOG=1"), "one room alone is not us");
-		cr_expect_eq(watchdog_answer(&s.w), 0);
+		cr_expect_eq(watchdog_answer(&s.w, 0), 0);
 		cr_expect(heard("WATCHDOG=1"));
 	}
 }
@@ -113,23 +113,35 @@ Test(watchdog, a_silent_room_is_not_asked_again_and_nobody_says_we_live)
 {
 	started("40000");
 	tick();
-	cr_expect_eq(watchdog_answer(&s.w), 0);
+	cr_expect_eq(watchdog_answer(&s.w, 0), 0);
 	for (int round = 0; round < 5; round++)
 		tick();
 	cr_expect_eq(asked(1), 1);
 	cr_expect(!heard("WATCHDOG=1"));
-	cr_expect_eq(watchdog_answer(&s.w), 0, "late, but it does live");
+	cr_expect_eq(watchdog_answer(&s.w, 1), 0, "late, but it does live");
 	cr_expect(heard("WATCHDOG=1"));
 }
 
 Test(watchdog, an_answer_nobody_asked_for_ends_the_daemon)
 {
 	started("40000");
-	cr_expect_eq(watchdog_answer(&s.w), -EPROTO);
+	cr_expect_eq(watchdog_answer(&s.w, 0), -EPROTO);
 	tick();
-	cr_expect_eq(watchdog_answer(&s.w), 0);
-	cr_expect_eq(watchdog_answer(&s.w), 0);
-	cr_expect_eq(watchdog_answer(&s.w), -EPROTO);
+	cr_expect_eq(watchdog_answer(&s.w, 0), 0);
+	cr_expect_eq(watchdog_answer(&s.w, 1), 0);
+	cr_expect_eq(watchdog_answer(&s.w, 1), -EPROTO);
+}
+
+/* A room that was taken over must not cover one that hangs. */
+Test(watchdog, no_room_answers_for_another)
+{
+	started("40000");
+	tick();
+	cr_expect_eq(watchdog_answer(&s.w, 0), 0);
+	cr_expect_eq(watchdog_answer(&s.w, 0), -EPROTO);
+	cr_expect(!heard("WATCHDOG=1"));
+	cr_expect_eq(watchdog_answer(&s.w, 1), 0);
+	cr_expect(heard("WATCHDOG=1"));
 }
 
 Test(watchdog, nobody_asks_without_a_number)

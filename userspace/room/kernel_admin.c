@@ -135,6 +135,8 @@ static enum reason on_reload(struct admin *a, struct conn *c, const union asked 
 {
 	(void)ret;
 	(void)ret_fd;
+	if (a->k->stopping)
+		return REASON_BUSY; /* nothing is begun any more */
 	c->ask = ask->head;
 	c->waits_for = a->k->reloads + 1; /* the next to begin: one under way may not see it all */
 	if (kernel_room_reload(a->k) < 0)

@@ -25,36 +25,47 @@
 
 /* ---- what a room may say ---- */
 
+/* Who speaks: no room may answer for another one. */
+struct speaker {
+	struct kernel_room *k;
+	unsigned which;
+};
+
 static int on_ready(void *room, const void *body, int *fd)
 {
-	struct kernel_room *k = room;
+	struct speaker *s = room;
 
 	(void)body;
 	(void)fd;
-	k->waiting--;
+	if (!(s->k->waiting & room_bit(s->which)))
+		return -EPROTO;
+	s->k->waiting &= ~room_bit(s->which);
 	return 0;
 }
 
 static int on_done(void *room, const void *body, int *fd)
 {
 	const struct channel_done *m = body;
-	struct kernel_room *k = room;
+	struct speaker *s = room;
+	struct kernel_room *k = s->k;
 	const struct policy_image *p = k->back ? k->current.p : k->newest.p;
 
 	(void)fd;
-	if (m->generation != p->generation || !k->waiting)
+	if (m->generation != p->generation || !(k->waiting & room_bit(s->which)))
 		return -EPROTO;
+	k->waiting &= ~room_bit(s->which);
 	k->key_kept = k->key_kept || m->key_kept;
-	return --k->waiting ? 0 : kernel_reload_finish(k);
+	/* a daemon that ends begins nothing any more */
+	return k->waiting || k->stopping ? 0 : kernel_reload_finish(k);
 }
 
 static int on_alive(void *room, const void *body, int *fd)
 {
-	struct kernel_room *k = room;
+	struct speaker *s = room;
 
 	(void)body;
 	(void)fd;
-	return watchdog_answer(&k->watchdog);
+	return watchdog_answer(&s->k->watchdog, s->which);
 }
 
 static const struct channel_entry tells[] = {
@@ -65,8 +76,10 @@ static const struct channel_entry tells[] = {
 
 int kernel_room_listen(struct kernel_room *k, int which)
 {
+	struct speaker s = { k, (unsigned)which };
+
 	return channel_serve(k->rooms[which].channel, tells, sizeof(tells) / sizeof(tells[0]),
-			     k->phase, k);
+			     k->phase, &s);
 }
 
 static void on_channel(struct loop_source *s, uint32_t events)
@@ -95,14 +108,16 @@ static void on_channel(struct loop_source *s, uint32_t events)
 static void on_death(struct loop_source *s, uint32_t events)
 {
 	struct kernel_room *k = s->owner;
-	struct room_child *child = &k->rooms[s - k->deaths];
+	unsigned which = (unsigned)(s - k->deaths);
+	struct room_child *child = &k->rooms[which];
 	siginfo_t info = { 0 };
 
 	(void)events;
 	waitid(P_PIDFD, (id_t)child->pidfd, &info, WEXITED | WNOHANG | WNOWAIT);
 	loop_drop(k->loop, s);
 	if (k->stopping && info.si_code == CLD_EXITED && info.si_status == 0) {
-		if (--k->waiting == 0)
+		k->living &= ~room_bit(which);
+		if (!k->living)
 			loop_end(k->loop, 0);
 		return;
 	}
@@ -130,7 +145,7 @@ static void stop(struct kernel_room *k)
 	kernel_reload_abandon(k);
 	notify("STOPPING=1");
 	log_event("stopping", "rooms=%d", PUBLIC_ROOMS);
-	k->waiting = PUBLIC_ROOMS;
+	k->living = EVERY_ROOM_BIT;
 	for (int i = 0; i < PUBLIC_ROOMS; i++)
 		channel_send(k->rooms[i].channel, ASK_STOP, NULL, 0, -1);
 	k->limit =

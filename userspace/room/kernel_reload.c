@@ -130,7 +130,7 @@ static int image_send(struct kernel_room *k, const struct held_image *image)
 	int err = 0;
 
 	k->phase = PHASE_RELOAD;
-	k->waiting = PUBLIC_ROOMS;
+	k->waiting = EVERY_ROOM_BIT;
 	for (int i = 0; i < PUBLIC_ROOMS && err == 0; i++)
 		err = channel_send(k->rooms[i].channel, ASK_IMAGE, &m, sizeof(m), image->fd);
 	return err;

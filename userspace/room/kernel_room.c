@@ -421,10 +421,9 @@ static int room_open(struct kernel_room *k, int which)
 static int await_ready(struct kernel_room *k, int which)
 {
 	struct pollfd p = { .fd = k->rooms[which].channel, .events = POLLIN };
-	unsigned before = k->waiting;
 	int err = 0;
 
-	while (err == 0 && k->waiting == before)
+	while (err == 0 && k->waiting & room_bit((unsigned)which))
 		err = poll(&p, 1, READY_LIMIT_MS) > 0 ? kernel_room_listen(k, which) : -ETIMEDOUT;
 	return err < 0 ? failed("room", err, public_rooms[which].name) : 0;
 }
@@ -434,7 +433,7 @@ int kernel_room_spawn(struct kernel_room *k)
 	int err = mark_room(k, getpid());
 
 	k->phase = PHASE_START;
-	k->waiting = PUBLIC_ROOMS;
+	k->waiting = EVERY_ROOM_BIT;
 	for (int i = 0; i < PUBLIC_ROOMS && err == 0; i++)
 		err = room_open(k, i);
 	for (int i = 0; i < PUBLIC_ROOMS && err == 0; i++)

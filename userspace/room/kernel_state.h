@@ -16,6 +16,7 @@
 #include "room/watcher.h"
 
 enum { SIGN, CHECK, PUBLIC_ROOMS };
+#define EVERY_ROOM_BIT (room_bit(PUBLIC_ROOMS) - 1)
 
 /* A policy image in the two forms it is used in. */
 struct held_image {
@@ -58,11 +59,12 @@ struct kernel_room {
 	struct loop_source late;   /* it is waited for no longer */
 	struct watchdog watchdog;
 	enum channel_phase phase;
-	unsigned waiting; /* rooms that have not said READY, DONE yet */
+	unsigned waiting; /* room_bit() of each that has not said READY, DONE yet */
 	bool back;	  /* this reload takes the rooms back to current */
 	bool key_kept; /* the sign room was given a file that is no key, and stays with the key before */
 	bool again; /* another SIGHUP came meanwhile */
 	bool stopping;
+	unsigned living; /* while stopping: room_bit() of each that has not ended yet */
 	struct admin *admin;
 	uint64_t reloads; /* begun, the first reading not counted */
 	uint64_t reloads_failed;

@@ -39,6 +39,12 @@ struct room_child {
 	int channel; /* our end */
 };
 
+/* Of the @which'th room, where a set of them is kept: who has said something is told from who has said it twice. */
+static inline unsigned room_bit(unsigned which)
+{
+	return 1u << which;
+}
+
 /* Executes this program as room @name. fds[i] becomes descriptor ROOM_FD_CHANNEL + 1 + i; the
  * channel is made here. @args (NULL-terminated) follow --room=<name>. */
 int room_spawn(const char *name, const char *const *args, const int *fds, unsigned count,

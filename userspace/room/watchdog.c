@@ -40,16 +40,17 @@ static void on_timer(struct loop_source *s, uint32_t events)
 	(void)events;
 	if (read(s->fd, &times, sizeof(times)) != sizeof(times) || w->waiting)
 		return;
-	w->waiting = w->count;
+	w->waiting = room_bit(w->count) - 1;
 	for (unsigned i = 0; i < w->count; i++)
 		channel_send(w->rooms[i].channel, ASK_ALIVE, NULL, 0, -1);
 }
 
-int watchdog_answer(struct watchdog *w)
+int watchdog_answer(struct watchdog *w, unsigned which)
 {
-	if (!w->waiting)
+	if (!(w->waiting & room_bit(which)))
 		return -EPROTO;
-	if (--w->waiting == 0)
+	w->waiting &= ~room_bit(which);
+	if (!w->waiting)
 		notify("WATCHDOG=1");
 	return 0;
 }

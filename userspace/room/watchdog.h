@@ -15,7 +15,7 @@ struct watchdog {
 	struct loop_source timer;
 	const struct room_child *rooms;
 	unsigned count;
-	unsigned waiting; /* rooms that have not answered the last question */
+	unsigned waiting; /* room_bit() of each that has not answered the last question */
 };
 
 /* One state, as "READY=1". */
@@ -25,7 +25,7 @@ void notify(const char *state);
 int watchdog_start(struct watchdog *w, struct loop *loop, const struct room_child *rooms,
 		   unsigned count);
 void watchdog_stop(struct watchdog *w);
-/* A room has answered. -EPROTO: it was not asked. */
-int watchdog_answer(struct watchdog *w);
+/* The @which'th room has answered. -EPROTO: it was not asked, or has answered before. */
+int watchdog_answer(struct watchdog *w, unsigned which);
 
 #endif
