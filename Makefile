@@ -171,6 +171,7 @@ TEST_place      := room/place base/file base/clock
 TEST_ask        := lib/ask lib/cleat
 TEST_policy_yaml := $(POLICY_COMPILER)
 TEST_policy_again := $(POLICY_COMPILER)
+TEST_cgroup_places := edge/cgroup_places edge/cgroupfs $(POLICY_COMPILER)
 TEST_machine    := edge/machine base/file
 TEST_audit      := edge/audit base/bytes base/clock model/reason
 TEST_account    := room/account room/account_rate edge/audit model/policy model/assertion model/spiffe_id model/reason base/bytes base/clock
@@ -199,7 +200,7 @@ check-unit: $(UNIT_BIN) ## unit tests (Criterion)
 
 # ---- the kernel side without a daemon: run natively (level reduced) or in a guest ---------------------------------
 SMOKE_SRC := $(wildcard tests/bpf/*.c) $(addprefix userspace/,$(addsuffix .c,$(basename $(patsubst userspace/%,%,$(wildcard userspace/edge/kern*.c))) edge/machine \
-	edge/cgroupfs edge/peer edge/sig flow/facts model/policy model/policy_check model/binding model/spiffe_id model/reason \
+	edge/cgroupfs edge/cgroup_places edge/peer edge/sig flow/facts model/policy model/policy_check model/binding model/spiffe_id model/reason \
 	base/bytes base/clock base/file))
 $(B)/tests-bpf/smoke: $(call obj,$(wildcard $(SMOKE_SRC)))
 	$(call say,LINK,$@)

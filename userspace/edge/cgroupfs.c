@@ -13,7 +13,6 @@
 #include <sys/vfs.h>
 
 #define CGROUP2_MAGIC 0x63677270
-#define DEPTH_MAX     64 /* deeper cgroups cannot be labelled (CLEAT_ANCESTORS), let alone be named */
 
 /* The octal escapes mountinfo uses for space, tab, newline and backslash. */
 static void unescape(char *s)
@@ -88,35 +87,40 @@ int cgroupfs_id(int dirfd, const char *path, uint64_t *ret)
 	return 0;
 }
 
+int cgroupfs_open(const char *mount)
+{
+	owned_fd int fd = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct statfs fs;
+
+	if (fd < 0 || fstatfs(fd, &fs) < 0)
+		return -errno;
+	return fs.f_type == CGROUP2_MAGIC ? take_fd(&fd) : -EINVAL;
+}
+
 struct walk {
-	int (*each)(void *ctx, const char *path, uint64_t id);
+	cgroupfs_each each;
 	void *ctx;
+	unsigned depth_max;
 	char path[4096]; /* of the directory the walk stands in, "" for the root */
 	size_t len;
 };
 
-static int visit(struct walk *w, int dirfd, unsigned depth);
+static int visit(struct walk *w, int at, const char *name, unsigned depth);
 
 /* A child that vanishes meanwhile is no error: it is not there any more. */
-static int visit_child(struct walk *w, int dirfd, const char *name, unsigned depth)
+static int visit_child(struct walk *w, int at, const char *name, unsigned depth)
 {
-	owned_fd int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	size_t was = w->len, n = strlen(name);
-	uint64_t id;
 	int err;
 
-	if (fd < 0)
-		return errno == ENOENT || errno == ENODEV ? 0 : -errno;
 	if (w->len + 1 + n >= sizeof(w->path))
 		return 0; /* too long to be named */
 	w->path[w->len] = '/';
 	memcpy(w->path + w->len + 1, name, n + 1);
 	w->len += 1 + n;
-	err = cgroupfs_id(fd, "", &id);
-	if (err == 0)
-		err = w->each(w->ctx, w->path, id);
-	if (err == 0 && depth < DEPTH_MAX)
-		err = visit(w, fd, depth + 1);
+	err = w->each(w->ctx, at, w->path);
+	if (err > 0)
+		err = depth < w->depth_max ? visit(w, at, name, depth + 1) : 0;
 	w->len = was;
 	w->path[was] = '\0';
 	return err == -ENOENT || err == -ENODEV ? 0 : err;
@@ -128,9 +132,10 @@ static void close_dir(DIR **d)
 		closedir(*d);
 }
 
-static int visit(struct walk *w, int dirfd, unsigned depth)
+/* What @name has, @depth below the root. */
+static int visit(struct walk *w, int at, const char *name, unsigned depth)
 {
-	owned_fd int fd = fcntl(dirfd, F_DUPFD_CLOEXEC, 0);
+	owned_fd int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	owned(close_dir) DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 
@@ -143,23 +148,16 @@ static int visit(struct walk *w, int dirfd, unsigned depth)
 		if (e->d_type != DT_DIR || strcmp(e->d_name, ".") == 0 ||
 		    strcmp(e->d_name, "..") == 0)
 			continue;
-		err = visit_child(w, dirfd, e->d_name, depth);
+		err = visit_child(w, dirfd(d), e->d_name, depth);
 		if (err < 0)
 			return err;
 	}
 	return -errno;
 }
 
-int cgroupfs_walk(const char *mount, int (*each)(void *ctx, const char *path, uint64_t id),
-		  void *ctx)
+int cgroupfs_walk(int root, unsigned depth_max, cgroupfs_each each, void *ctx)
 {
-	owned_fd int fd = open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	struct walk w = { .each = each, .ctx = ctx };
-	struct statfs fs;
+	struct walk w = { .each = each, .ctx = ctx, .depth_max = depth_max };
 
-	if (fd < 0 || fstatfs(fd, &fs) < 0)
-		return -errno;
-	if (fs.f_type != CGROUP2_MAGIC)
-		return -EINVAL;
-	return visit(&w, fd, 1);
+	return visit(&w, root, ".", 1);
 }

@@ -7,6 +7,8 @@
 #include "edge/kern_policy.h"
 
 #include "../bpf/abi.h"
+#include "base/cleanup.h"
+#include "edge/cgroup_places.h"
 #include "edge/cgroupfs.h"
 #include "edge/kern_map.h"
 #include <errno.h>
@@ -173,26 +175,29 @@ static void places_sweep(const struct kern_policy_maps *maps, const struct polic
 	free(n.at);
 }
 
-struct scan {
-	const struct policy_image *p;
-	int cgroups;
-};
-
-static int scan_one(void *ctx, const char *path, uint64_t id)
+static int cgroup_put(void *ctx, uint32_t place, int dirfd, const char *path)
 {
-	const struct scan *s = ctx;
-	const struct cleat_cgroup named = { .place = policy_place_of(s->p, path) };
+	const struct kern_policy_maps *maps = ctx;
+	const struct cleat_cgroup named = { .place = place };
+	uint64_t id;
+	int err = cgroupfs_id(dirfd, path, &id);
 
-	return named.place ? kern_map_put(s->cgroups, &id, &named, BPF_ANY) : 0;
+	if (err == -ENOENT || err == -ENODEV || err == -ENOTDIR)
+		return 0; /* not there, or not yet */
+	return err < 0 ? err : kern_map_put(maps->cgroups, &id, &named, BPF_ANY);
 }
 
 int kern_policy_scan(const struct kern_policy_maps *maps, const struct policy_image *p)
 {
-	struct scan s = { .p = p, .cgroups = maps->cgroups };
+	struct kern_policy_maps into = *maps;
+	owned_fd int root = -1;
 	char mount[4096];
 	int err = cgroupfs_find(mount, sizeof(mount));
 
-	return err < 0 ? err : cgroupfs_walk(mount, scan_one, &s);
+	if (err < 0)
+		return err;
+	root = cgroupfs_open(mount);
+	return root < 0 ? root : cgroup_places(root, p, cgroup_put, &into);
 }
 
 static int flip(int map, struct cleat_config *config, uint32_t generation)

@@ -262,6 +262,11 @@ static bool all_slices(const char *path, size_t len)
 	return true;
 }
 
+bool policy_is_slice(const char *path)
+{
+	return path[0] == '/' && path[1] && all_slices(path, strlen(path));
+}
+
 const char *policy_unit_of(const char *path)
 {
 	const char *unit = path[0] == '/' ? strrchr(path, '/') : NULL;

@@ -173,6 +173,8 @@ uint32_t policy_place_of(const struct policy_image *p, const char *path);
 /* The last component of a cgroup's path when every ancestor is a slice (then it may be a unit of the
  * system's manager), else NULL. */
 const char *policy_unit_of(const char *path);
+/* A slice whose every ancestor is one, by its path: only below such a cgroup, or below the root, a unit may be. */
+bool policy_is_slice(const char *path);
 /* The label a task has: @place_of(ctx, depth) gives the place of the task's cgroup and then of each
  * ancestor (0: not named, UINT32_MAX: no more), CLEAT_ANCESTORS at most. The nearest place with a rule
  * that fits decides. Same evaluation as label.bpf.h; used at level reduced and by tools. 0 =
