@@ -7,14 +7,14 @@ set -uo pipefail
 src=$(cd "$(dirname "$0")/../.." && pwd)
 b=${BUILD:-$src/build}
 mount=$(awk '$0 ~ / - cgroup2 / && $4 == "/" { print $5; exit }' /proc/self/mountinfo)
-cg=/cleat-native-$$
+cg=/cleat-native-$$ unit=cleat-native-$$.service
 w=$(mktemp -d)
 passed=0 failed=0 daemon=
 
 cleanup() {
 	[ -n "$daemon" ] && kill "$daemon" 2>/dev/null && wait "$daemon" 2>/dev/null
 	for d in payments ledger other; do rmdir "$mount$cg/$d" 2>/dev/null; done
-	rmdir "$mount$cg" 2>/dev/null
+	rmdir "$mount$cg" "$mount/$unit"/* "$mount/$unit" 2>/dev/null
 	rm -rf "$w"
 }
 trap cleanup EXIT
@@ -46,6 +46,7 @@ cat >"$w/etc/cleat.yaml" <<-END
 	accept:
 	  - { to: /ledger, from: [ /payments ], level: reduced }
 END
+echo "workloads: [ { id: /unit, match: { systemd: $unit } } ]" >"$w/etc/policies.d/unit.yaml"
 "$b/cleatctl" host init --dir "$w/lib" --name a --trust-domain prod.example --scope / >"$w/entry.json" &&
 	"$b/cleatctl" trust add --bundle "$w/etc/trust/prod.example.json" "$w/entry.json" || exit 1
 export CLEAT_RUNTIME_DIR=$w/run/cleat
@@ -127,6 +128,16 @@ assert got == want, (got, want)
 s = next(r for r in rows if r.get("ask") == "sign" and r["reason"] == "ok")
 assert s["rule"].endswith("cleat.yaml:11") and s["workload"].endswith("/payments") and s["level"] == "reduced", s
 END
+
+# a unit's cgroup is found, and what is delegated below it is not walked through, however much it is
+mkdir "$mount/$unit" && mkdir "$mount/$unit"/{1..3000}
+unit_found() { within "../$unit" "$c" whoami 2>&1 | grep -q '^spiffe://prod.example/unit '; }
+for ((i = 0; i < 50; i++)); do unit_found && break; read -rt 0.1 <> <(:); done
+unit_found && ok "a unit's cgroup has its label" || bad "a unit's cgroup has its label" "$(within "../$unit" "$c" whoami 2>&1)"
+timeout 2 strace -f -e trace=openat,name_to_handle_at -o "$w/strace" -p "$daemon" 2>/dev/null
+entered=$(grep -c '^[0-9]* *openat(.*O_DIRECTORY' "$w/strace") asked=$(grep -c "name_to_handle_at(.*\"$unit\"" "$w/strace")
+[ "$asked" -gt 2 ] && [ "$entered" -lt $((20 * asked)) ] && ok "of 3000 cgroups in it none is entered" ||
+	bad "of 3000 cgroups in it none is entered" "$asked walks opened $entered directories"
 
 # reload: a broken file keeps the last good one and names the place; a good one is the next generation
 sed -i 's/^accept:/acept:/' "$w/etc/cleat.yaml"
