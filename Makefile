@@ -177,6 +177,7 @@ TEST_audit      := edge/audit base/bytes base/clock model/reason
 TEST_account    := room/account room/account_rate edge/audit model/policy model/assertion model/spiffe_id model/reason base/bytes base/clock
 TEST_account_rate := room/account_rate edge/audit model/reason base/bytes base/clock
 TEST_channel    := room/channel
+TEST_host_key   := room/host_key edge/sig base/bytes
 TEST_watchdog   := room/watchdog room/channel room/loop
 TEST_jail       := room/jail room/jail_calls room/jail_users edge/seccomp edge/cgroupfs edge/peer base/bytes base/log
 TEST_secret     := edge/keys edge/sig edge/sig_secret base/bytes base/file

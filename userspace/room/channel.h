@@ -26,6 +26,7 @@ enum channel_type {
 	ASK_ALIVE,     /* kernel room -> room: does your loop turn? */
 	TELL_ALIVE,    /* room -> kernel room: it does */
 	ASK_AUDIT,     /* kernel room -> room: write to this file from now on */
+	ASK_SETTLED, /* kernel room -> sign room: the image it has is in force, its keys with it */
 };
 
 struct channel_start {
@@ -44,7 +45,7 @@ struct channel_done {
 	uint32_t key_kept; /* 1: a key handed over before was none, and the one before it stays */
 };
 
-/* A host key's file, before the image under which it counts. */
+/* A host key's file, before the image with which it counts: forward with it, and back. */
 struct channel_key {
 	uint32_t next; /* 1: the next one, during rotation; 0: the current one */
 };

@@ -266,10 +266,11 @@ static int on_start(void *room)
 	return loop_add(c->front.loop, &c->sweep, EPOLLIN);
 }
 
-static void on_renew(void *room)
+static void on_renew(void *room, bool back)
 {
 	struct check_room *c = room;
 
+	(void)back;
 	if (kept(cache_generation)) /* it would notice by itself; memory goes back sooner so */
 		verify_cache_drop(c->cache);
 }

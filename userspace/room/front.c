@@ -50,7 +50,7 @@ static int on_image(void *room, const void *body, int *fd)
 	const struct policy_image *before = f->image;
 
 	f->image = p;
-	f->renew(f->room);
+	f->renew(f->room, p->generation < before->generation); /* they only rise */
 	image_unmap(before);
 	struct channel_done done = { .generation = m->generation, .key_kept = f->key_kept };
 
@@ -63,6 +63,8 @@ static int on_key(void *room, const void *body, int *fd)
 	const struct channel_key *m = body;
 	struct front *f = room;
 
+	if (!m->next) /* the first of a reload: what was wrong with the one before is not its */
+		f->key_kept = false;
 	int kept_before = f->key && m->next <= 1 ? f->key(f->room, m->next, *fd) : -EPROTO;
 
 	if (kept_before > 0)
@@ -77,6 +79,18 @@ static int on_no_next(void *room, const void *body, int *fd)
 	(void)body;
 	(void)fd;
 	return f->key ? f->key(f->room, true, -1) : -EPROTO;
+}
+
+static int on_settled(void *room, const void *body, int *fd)
+{
+	struct front *f = room;
+
+	(void)body;
+	(void)fd;
+	if (!f->settled)
+		return -EPROTO;
+	f->settled(f->room);
+	return 0;
 }
 
 static int on_stop(void *room, const void *body, int *fd)
@@ -113,6 +127,7 @@ static const struct channel_entry asks[] = {
 	{ ASK_IMAGE, sizeof(struct channel_image), DURING(RUN), true, on_image },
 	{ ASK_KEY, sizeof(struct channel_key), DURING(START) | DURING(RUN), true, on_key },
 	{ ASK_NO_NEXT, 0, DURING(START) | DURING(RUN), false, on_no_next },
+	{ ASK_SETTLED, 0, DURING(RUN), false, on_settled },
 	{ ASK_STOP, 0, DURING(START) | DURING(RUN), false, on_stop },
 	{ ASK_ALIVE, 0, DURING(RUN), false, on_alive },
 	{ ASK_AUDIT, 0, DURING(RUN), true, on_audit },

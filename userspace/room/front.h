@@ -20,11 +20,13 @@ struct front {
 
 	/* what differs, set by the room before front_run() */
 	void *room;
-	struct door_room door;	   /* entries; the rest is filled here */
-	int (*start)(void *room);  /* host facts are known, no client yet */
-	void (*renew)(void *room); /* another image is in use */
+	struct door_room door;		      /* entries; the rest is filled here */
+	int (*start)(void *room);	      /* host facts are known, no client yet */
+	void (*renew)(void *room, bool back); /* another image is in use; @back: the one before */
 	/* Sign room: a host key, -1: there is no next one; 1: it is no key, the one before stays. NULL: the room has none. */
 	int (*key)(void *room, bool next, int fd);
+	/* The same: the image in use is in force everywhere, the one before does not come back. */
+	void (*settled)(void *room);
 	bool key_kept; /* the kernel room is told with the next image */
 
 	/* of front.c */

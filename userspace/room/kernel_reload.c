@@ -2,7 +2,8 @@
 /*
  * What a reload brings anew, in this order: the audit file (whoever rotates logs renames it first), the policy image by
  * the reader, the host's keys, then the kernel side when every room has the image. Where a step fails what was before
- * goes on, whole, and the log says so.
+ * goes on, whole, and the log says so: the sign room takes the keys with the image, and goes back to the ones before with
+ * the image before.
  */
 #include "room/kernel_state.h"
 
@@ -258,6 +259,7 @@ int kernel_room_reload(struct kernel_room *k)
 		return 0;
 	}
 	k->again = false;
+	k->key_kept = false;
 	k->reloads++;
 	notify_reloading();
 	if (audit_renew(k) < 0)
@@ -265,10 +267,29 @@ int kernel_room_reload(struct kernel_room *k)
 	return read_begin(k, error, sizeof(error)) < 0 ? reload_failed(k, error) : 0;
 }
 
+/* The newest image is in force everywhere, and nothing goes back to the one before, nor to its keys. */
+static int in_force(struct kernel_room *k)
+{
+	char error[512] = "";
+	int err = channel_send(k->rooms[SIGN].channel, ASK_SETTLED, NULL, 0, -1);
+
+	image_unmap(k->current.p);
+	close(k->current.fd);
+	k->current = k->newest;
+	if (k->key_kept)
+		snprintf(error, sizeof(error),
+			 "%s/" KEYS_HOST_FILE " or " KEYS_NEXT_FILE
+			 " holds no P-256 private key: policy is in force, the key before signs on",
+			 k->o.state_dir);
+	reload_outcome(k, error);
+	return err;
+}
+
 /* Every room has the new image: now the kernel side. Where that fails the rooms go back. */
 int kernel_reload_finish(struct kernel_room *k)
 {
 	char error[512] = "";
+	int err = 0;
 
 	k->phase = PHASE_RUN;
 	if (k->back) {
@@ -278,17 +299,7 @@ int kernel_reload_finish(struct kernel_room *k)
 		k->back = true;
 		return image_send(k, &k->current);
 	} else {
-		image_unmap(k->current.p);
-		close(k->current.fd);
-		k->current = k->newest;
-		if (k->key_kept)
-			snprintf(
-				error, sizeof(error),
-				"%s/" KEYS_HOST_FILE " or " KEYS_NEXT_FILE
-				" holds no P-256 private key: policy is in force, the key before signs on",
-				k->o.state_dir);
-		k->key_kept = false;
-		reload_outcome(k, error);
+		err = in_force(k);
 	}
-	return k->again ? kernel_room_reload(k) : 0;
+	return err == 0 && k->again ? kernel_room_reload(k) : err;
 }

@@ -7,6 +7,7 @@
 #include "edge/keys.h"
 #include "flow/sign.h"
 #include "room/front.h"
+#include "room/host_key.h"
 #include "room/jail.h"
 #include "room/rooms.h"
 #include <stdio.h>
@@ -14,8 +15,8 @@
 
 struct sign_room {
 	struct front front;
-	struct sig_key *host_key;
-	struct sig_key *next_key; /* during rotation, else NULL */
+	struct host_key current;
+	struct host_key next; /* during rotation, else it is none */
 	struct sign_identities *identities;
 	struct sign_result result; /* of the request in hand */
 };
@@ -150,39 +151,53 @@ static const struct door_entry entries[] = {
 
 /* ---- life ---- */
 
+static void on_settled(void *room)
+{
+	struct sign_room *s = room;
+
+	host_key_settle(&s->current);
+	host_key_settle(&s->next);
+}
+
 static int on_start(void *room)
 {
 	struct sign_room *s = room;
+	int err;
 
-	int err = sign_identities_new(s->host_key, &s->front.host, &s->identities);
-
+	host_key_take(&s->current);
+	host_key_take(&s->next);
+	on_settled(s); /* no generation before to go back to */
+	err = sign_identities_new(s->current.now, &s->front.host, &s->identities);
 	return err < 0 ? err
-		       : sign_identities_keys(s->identities, s->front.image, s->host_key,
-					      s->next_key);
+		       : sign_identities_keys(s->identities, s->front.image, s->current.now,
+					      s->next.now);
 }
 
-/* A key read anew takes the place of the one before it; which of the two signs is settled with the image that follows. */
+/* A key read anew counts with the image that follows, and which of the two signs is known then. */
 static int on_key(void *room, bool next, int fd)
 {
 	struct sign_room *s = room;
-	struct sig_key **at = next ? &s->next_key : &s->host_key, *key = NULL;
+	struct host_key *at = next ? &s->next : &s->current;
+	struct sig_key *key = NULL;
 	int err = fd < 0 ? 0 : keys_read(fd, &key);
 
+	host_key_unstage(at);
 	if (err < 0) { /* the one before stays: a file that is no key must not end the service */
 		log_error("host-key", "which=%s kept=1 error=\"%s\"", next ? "next" : "current",
 			  strerror(-err));
 		return 1;
 	}
-	sig_key_free(*at);
-	*at = key;
+	host_key_stage(at, key);
 	return 0;
 }
 
-static void on_renew(void *room)
+static void on_renew(void *room, bool back)
 {
 	struct sign_room *s = room;
 
-	if (sign_identities_keys(s->identities, s->front.image, s->host_key, s->next_key) < 0)
+	(back ? host_key_back : host_key_take)(&s->current);
+	(back ? host_key_back : host_key_take)(&s->next);
+	if (sign_identities_keys(s->identities, s->front.image, s->current.now, s->next.now) < 0)
 		abort(); /* never on under a key that may not be the right one */
 	sign_identities_renew(s->identities, s->front.image);
 }
@@ -197,7 +212,7 @@ int sign_room_main(void)
 	if (err == 0)
 		err = jail_enter();
 	if (err == 0)
-		err = keys_read(ROOM_FD_HOST_KEY, &room.host_key); /* before the first client */
+		err = keys_read(ROOM_FD_HOST_KEY, &room.current.now); /* before the first client */
 	if (err < 0) {
 		log_error("open", "error=\"%s\"", strerror(-err));
 		return 1;
@@ -209,11 +224,12 @@ int sign_room_main(void)
 	room.front.start = on_start;
 	room.front.renew = on_renew;
 	room.front.key = on_key;
+	room.front.settled = on_settled;
 	int code = front_run(&room.front);
 
 	if (room.identities)
 		sign_identities_free(room.identities);
-	sig_key_free(room.host_key);
-	sig_key_free(room.next_key);
+	host_key_free(&room.current);
+	host_key_free(&room.next);
 	return code;
 }

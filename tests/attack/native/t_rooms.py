@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rooms: what each of them is held to, what it can say to the kernel room, and where the keys lie (attacks.md 128, 181)."""
+import base64
 import ctypes
+import json
 import os
 import random
 import select
@@ -207,5 +209,62 @@ def memory(s):
     return "found %d times before, all locked; not once after" % before
 
 
+# ---- a reload that fails late ----
+
+def reload_fails(why):
+    r = subprocess.run([stage.BUILD_MAIN + "/cleatctl", "--runtime-dir", DIR + "/run", "reload"], capture_output=True, text=True)
+    if r.returncode == 0 or why not in r.stderr:
+        raise Wrong("reload: %d %s" % (r.returncode, r.stderr))
+
+
+def kid(t):
+    head = t["wit"].split(".")[0]
+    return json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))["kid"]
+
+
+def taken_back(s):
+    """The kernel side refuses a generation that the rooms have taken, host keys and all: they go back to the keys before."""
+    key, bundle, mounts = DIR + "/var/host.key", "%s/etc/trust/%s.json" % (DIR, stage.TD), "/proc/%d/mountinfo" % s.a.p.pid
+    good, svc = s.actor(s.a), s.service()
+    s.accepted(good, svc)
+    one = s.connect(good, svc, "one")
+    old, generation = kid(s.sign(good, "one")), good.must("whoami")["generation"]
+    with open(bundle) as f:                             # a host has two keys at most: 181 leaves one
+        for before in {k["kid"] for k in json.load(f)["keys"]} - {old}:
+            ctl("trust remove --bundle %s -- %s" % (bundle, before))
+    entry = ctl("keys rotate --dir %s/var" % DIR)
+    with open(DIR + "/next.json", "w") as f:
+        f.write(entry)
+    new = json.loads(entry)["kid"]
+    ctl("trust add --bundle %s %s/next.json" % (bundle, DIR))
+    with open(key) as f:
+        text = f.read()
+    with open(DIR + "/empty", "w"):
+        pass
+    subprocess.run(["mount", "--bind", DIR + "/empty", mounts], check=True)     # no cgroup hierarchy to look through
+    try:
+        reload_fails("cgroup hierarchy")
+        if kid(s.sign(good, "one")) != old:
+            raise Accepted("signed by a key of a generation that is not in force")
+        places(s, jail_look.key_forms(DIR + "/var/host.key.next"), "the key that was taken back", False)
+        with open(key, "w") as f:
+            f.write("no key\n")
+        reload_fails("cgroup hierarchy")
+    finally:
+        subprocess.run(["umount", mounts], check=True)
+        with open(key, "w") as f:
+            f.write(text)
+    if kid(s.sign(good, "one")) != old or good.must("whoami")["generation"] != generation:
+        raise Accepted("a generation that is not in force")
+    ctl("reload")                                       # is whole, whatever was wrong with the one before it
+    if kid(s.sign(good, "one")) != new:
+        raise Wrong("the next key does not sign")
+    ctl("keys rotate --finish --dir %s/var" % DIR)
+    ctl("trust remove --bundle %s -- %s" % (bundle, old))
+    ctl("reload")
+    s.accepted(good, svc)
+    return "generation %d stayed, with its key" % generation
+
+
 TESTS = [("attack_128_a_room_that_was_taken_over", fuzzed), ("attack_128_a_room_that_hangs", orphaned),
-         ("attack_181_keys_in_memory", memory), ("rooms_are_jailed", held)]
+         ("attack_181_keys_in_memory", memory), ("keys_of_a_reload_that_is_taken_back", taken_back), ("rooms_are_jailed", held)]
