@@ -180,6 +180,8 @@ TEST_channel    := room/channel
 TEST_host_key   := room/host_key edge/sig base/bytes
 TEST_watchdog   := room/watchdog room/channel room/loop
 TEST_jail       := room/jail room/jail_calls room/jail_users edge/seccomp edge/cgroupfs edge/peer base/bytes base/log
+TEST_reader     := room/reader edge/keys room/channel room/rooms room/image room/jail room/jail_calls room/jail_users \
+	edge/seccomp edge/cgroupfs edge/peer base/log $(POLICY_COMPILER)
 TEST_secret     := edge/keys edge/sig edge/sig_secret base/bytes base/file
 TEST_sign       := flow/sign edge/bundle_print $(POLICY_COMPILER)
 TEST_memory     := room/memory model/window model/reason

@@ -2,6 +2,7 @@
 /* The one-shot reader, both its sides. See reader.h. */
 #include "room/reader.h"
 
+#include "base/bytes.h"
 #include "base/cleanup.h"
 #include "base/file.h"
 #include "edge/json.h"
@@ -110,7 +111,8 @@ int reader_finish(struct room_child *child, bool late, int previous, int *ret_im
 	}
 	if (a.image >= 0)
 		return image_accept(&a, previous, ret_image, error, error_cap);
-	snprintf(error, error_cap, "%s", a.error);
+	/* a reader that was taken over, or a file that it quotes: what it says becomes one line of the manager's, too */
+	snprintf(error, error_cap, "%s", line_clean(a.error));
 	return -EBADMSG;
 }
 
