@@ -176,6 +176,8 @@ TEST_machine    := edge/machine base/file
 TEST_audit      := edge/audit base/bytes base/clock model/reason
 TEST_account    := room/account room/account_rate edge/audit model/policy model/assertion model/spiffe_id model/reason base/bytes base/clock
 TEST_account_rate := room/account_rate edge/audit model/reason base/bytes base/clock
+TEST_kernel_events := room/kernel_events room/account_rate room/loop edge/audit model/policy model/assertion model/spiffe_id model/reason \
+	base/bytes base/clock base/log
 TEST_channel    := room/channel
 TEST_host_key   := room/host_key edge/sig base/bytes
 TEST_watchdog   := room/watchdog room/channel room/loop

@@ -15,16 +15,17 @@
 #define MS    UINT64_C(1000000)
 #define BEGUN (UINT64_C(3600) * 1000 * MS) /* the machine is up for an hour */
 
-static struct account account;
+static struct account_rates rates;
+static struct audit_line line;
+static int audit;
 
 /* How many of @n get their line. */
 static unsigned allowed(uint32_t uid, uint64_t at_ms, unsigned n)
 {
 	unsigned lines = 0;
 
-	account.uid = uid;
 	for (unsigned i = 0; i < n; i++)
-		lines += account_allowed(&account, BEGUN + at_ms * MS);
+		lines += account_rate_allowed(&rates, uid, BEGUN + at_ms * MS);
 	return lines;
 }
 
@@ -65,7 +66,7 @@ Test(account_rate, the_sum)
 {
 	cr_assert_eq(allowed(7, 0, ACCOUNT_BURST + 30) + allowed(8, 0, ACCOUNT_BURST + 12),
 		     2 * ACCOUNT_BURST);
-	cr_expect_eq(account.suppressed, 42);
+	cr_expect_eq(rates.suppressed, 42);
 }
 
 /* More uids than places: who finds none shares the last one with all that find none, and takes nobody's. */
@@ -109,7 +110,7 @@ Test(account_rate, what_is_cheap)
 static char *written(void)
 {
 	static char text[1 << 16];
-	ssize_t n = pread(account.audit, text, sizeof(text) - 1, 0);
+	ssize_t n = pread(audit, text, sizeof(text) - 1, 0);
 
 	cr_assert_geq(n, 0);
 	text[n] = '\0';
@@ -118,8 +119,12 @@ static char *written(void)
 
 static void open_account(void)
 {
-	account.room = "sign";
-	account.audit = memfd_create("audit", MFD_CLOEXEC);
+	audit = memfd_create("audit", MFD_CLOEXEC);
+}
+
+static bool tell(void)
+{
+	return account_rate_tell(&rates, "sign", &line, audit);
 }
 
 static bool told(const char *what)
@@ -129,21 +134,21 @@ static bool told(const char *what)
 
 Test(account_rate, told_by_uid, .init = open_account)
 {
-	cr_expect_not(account_tick(&account), "there is nothing to tell");
+	cr_expect_not(tell(), "there is nothing to tell");
 	allowed(7, 0, ACCOUNT_BURST + 3);
 	allowed(8, 0, ACCOUNT_BURST + 2);
 	allowed(9, 0, ACCOUNT_BURST);
-	cr_expect_not(account_tick(&account), "all is told");
+	cr_expect_not(tell(), "all is told");
 	cr_expect(told("\"event\":\"suppressed\",\"uid\":7,\"suppressed\":3}"), "%s", written());
 	cr_expect(told("\"uid\":8,\"suppressed\":2}"), "%s", written());
 	cr_expect_not(told("\"uid\":9"), "%s", written());
-	cr_expect_eq(account.suppressed, 0);
+	cr_expect_eq(rates.suppressed, 0);
 	/* once a second at most */
 	allowed(7, 0, 4);
-	cr_expect(account_tick(&account), "there is more to tell, later");
+	cr_expect(tell(), "there is more to tell, later");
 	cr_expect_not(told("\"suppressed\":4}"), "%s", written());
-	account.told_ns = 0;
-	cr_expect_not(account_tick(&account));
+	rates.told_ns = 0;
+	cr_expect_not(tell());
 	cr_expect(told("\"uid\":7,\"suppressed\":4}"), "%s", written());
 }
 
@@ -154,21 +159,31 @@ Test(account_rate, told_of_many, .init = open_account)
 		allowed(uid, 0, 1);
 	allowed(1000, 0, ACCOUNT_BURST);
 	allowed(1001, 0, 5);
-	cr_expect_not(account_tick(&account));
+	cr_expect_not(tell());
 	cr_expect(told("\"event\":\"suppressed\",\"suppressed\":5}"), "%s", written());
+}
+
+/* What is charged is no uid everywhere. */
+Test(account_rate, told_by_another_name, .init = open_account)
+{
+	rates.of = "place";
+	allowed(7, 0, ACCOUNT_BURST + 3);
+	cr_expect_not(tell());
+	cr_expect(told("\"room\":\"sign\",\"event\":\"suppressed\",\"place\":7,\"suppressed\":3}"),
+		  "%s", written());
 }
 
 /* A full disk: told when there is room again, and not forgotten. */
 Test(account_rate, told_later, .init = open_account)
 {
-	int file = account.audit;
+	int file = audit;
 
-	account.audit = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	audit = open("/dev/full", O_WRONLY | O_CLOEXEC);
 	allowed(7, 0, ACCOUNT_BURST + 3);
-	cr_expect(account_tick(&account), "it could not be told");
-	cr_expect_eq(account.suppressed, 3);
-	account.audit = file;
-	account.told_ns = 0;
-	cr_expect_not(account_tick(&account));
+	cr_expect(tell(), "it could not be told");
+	cr_expect_eq(rates.suppressed, 3);
+	audit = file;
+	rates.told_ns = 0;
+	cr_expect_not(tell());
 	cr_expect(told("\"uid\":7,\"suppressed\":3}"), "%s", written());
 }

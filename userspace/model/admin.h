@@ -73,6 +73,7 @@ struct cleat_admin_answer_status {
 	uint32_t hooks;	       /* that the watcher looks at */
 	uint32_t synchronised; /* 1: the kernel calls the clock so */
 	uint32_t zero;
+	uint64_t events_suppressed; /* the kernel's, that have no audit line of their own */
 	uint64_t falls;		    /* times it was found incomplete since the start */
 	uint64_t looked_ns;	    /* boot clock: the watcher's last look */
 	uint64_t proved_ns;	    /* boot clock: a probe saw the hooks run */

@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "base/twin.h"
-#include "room/account_rate.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,7 +43,7 @@ enum reason account_end(struct account *a, const struct policy_image *p, enum re
 {
 	int err;
 
-	if (account_cheap(reason) && !account_allowed(a, clock_boot_ns())) {
+	if (account_cheap(reason) && !account_rate_allowed(&a->rates, a->uid, clock_boot_ns())) {
 		count(&a->counters->suppressed);
 		count(&a->counters->answered[reason]);
 		return reason;
@@ -55,6 +54,11 @@ enum reason account_end(struct account *a, const struct policy_image *p, enum re
 		reason = REASON_NO_AUDIT;
 	count(&a->counters->answered[reason]);
 	return reason;
+}
+
+bool account_tick(struct account *a)
+{
+	return account_rate_tell(&a->rates, a->room, &a->line, a->audit);
 }
 
 void account_door(struct account *a, const struct door_counts *door, uint64_t forced)

@@ -2,7 +2,7 @@
 /*
  * A room's account of what it answered: one audit line before the answer and one counter, whatever the answer is. Where
  * the line cannot be written the answer becomes no-audit. Above a rate per uid refusals that cost next to nothing
- * (account_cheap) are only counted; one line says later how many: "event":"suppressed","uid":N,"suppressed":N.
+ * (account_cheap) are only counted, and one line says later how many (account_rate.h).
  */
 #ifndef CLEAT_ROOM_ACCOUNT_H
 #define CLEAT_ROOM_ACCOUNT_H
@@ -11,29 +11,16 @@
 #include "edge/audit.h"
 #include "model/counters.h"
 #include "model/policy.h"
+#include "room/account_rate.h"
 #include <stdbool.h>
-
-#define ACCOUNT_UIDS  256 /* that have said something cheap of late; all others share one rate */
-#define ACCOUNT_BURST 500
-#define ACCOUNT_RATE  100 /* lines a second for cheap refusals of one uid */
-
-/* Of one uid: a bucket of lines. A full one is as good as none, and its place may be taken. */
-struct account_rate {
-	uint32_t uid;
-	uint32_t lines;	     /* spent, to be paid back by time; 0: free */
-	uint64_t since_ns;   /* of the last payment, boot clock */
-	uint64_t suppressed; /* since the last line that said so */
-};
 
 struct account {
 	const char *room;
 	int audit; /* descriptor */
 	struct room_counters *counters;
 	struct audit_line line;
-	uint32_t uid;				     /* who is charged for the line in hand */
-	struct account_rate rates[ACCOUNT_UIDS + 1]; /* the last: of uids that found no place */
-	uint64_t suppressed;			     /* in all that no line has told of yet */
-	uint64_t told_ns;
+	uint32_t uid;		    /* who is charged for the line in hand */
+	struct account_rates rates; /* of cheap refusals */
 };
 
 /* Maps the counters' page. */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How many lines a uid may cause. See account.h. */
-#include "room/account.h"
+/* How many lines a uid may cause. See account_rate.h. */
 #include "room/account_rate.h"
 
 #include "base/clock.h"
@@ -43,13 +42,13 @@ static void pay_back(struct account_rate *r, uint64_t now)
 }
 
 /* @uid's, or a free one for it, or the one for all that find none. */
-static struct account_rate *rate_of(struct account *a, uint32_t uid, uint64_t now)
+static struct account_rate *rate_of(struct account_rates *all, uint32_t uid, uint64_t now)
 {
 	struct account_rate *unused = NULL;
 	unsigned at = uid * 2654435761u % ACCOUNT_UIDS;
 
 	for (unsigned i = 0; i < ACCOUNT_UIDS; i++, at = (at + 1) % ACCOUNT_UIDS) {
-		struct account_rate *r = &a->rates[at];
+		struct account_rate *r = &all->each[at];
 
 		if (r->lines || r->suppressed)
 			pay_back(r, now);
@@ -59,49 +58,49 @@ static struct account_rate *rate_of(struct account *a, uint32_t uid, uint64_t no
 			unused = r;
 	}
 	if (!unused) {
-		pay_back(&a->rates[ACCOUNT_UIDS], now);
-		return &a->rates[ACCOUNT_UIDS];
+		pay_back(&all->each[ACCOUNT_UIDS], now);
+		return &all->each[ACCOUNT_UIDS];
 	}
 	*unused = (struct account_rate){ .uid = uid, .since_ns = now };
 	return unused;
 }
 
-bool account_allowed(struct account *a, uint64_t now)
+bool account_rate_allowed(struct account_rates *all, uint32_t uid, uint64_t now)
 {
-	struct account_rate *r = rate_of(a, a->uid, now);
+	struct account_rate *r = rate_of(all, uid, now);
 
 	if (r->lines >= ACCOUNT_BURST) {
 		r->suppressed++;
-		a->suppressed++;
+		all->suppressed++;
 		return false;
 	}
 	r->lines++;
 	return true;
 }
 
-bool account_tick(struct account *a)
+bool account_rate_tell(struct account_rates *all, const char *room, struct audit_line *l, int audit)
 {
 	uint64_t now;
 
-	if (!a->suppressed)
+	if (!all->suppressed)
 		return false;
 	now = clock_boot_ns();
-	if (now - a->told_ns < SECOND_NS)
+	if (now - all->told_ns < SECOND_NS)
 		return true;
-	a->told_ns = now;
+	all->told_ns = now;
 	for (unsigned i = 0; i <= ACCOUNT_UIDS; i++) {
-		struct account_rate *r = &a->rates[i];
+		struct account_rate *r = &all->each[i];
 
 		if (!r->suppressed)
 			continue;
-		audit_event(&a->line, a->room, "suppressed");
+		audit_event(l, room, "suppressed");
 		if (i < ACCOUNT_UIDS)
-			audit_u64(&a->line, "uid", r->uid);
-		audit_u64(&a->line, "suppressed", r->suppressed);
-		if (audit_end(&a->line, a->audit, false) < 0)
+			audit_u64(l, all->of ? all->of : "uid", r->uid);
+		audit_u64(l, "suppressed", r->suppressed);
+		if (audit_end(l, audit, false) < 0)
 			return true; /* the disk is full: told later */
-		a->suppressed -= r->suppressed;
+		all->suppressed -= r->suppressed;
 		r->suppressed = 0;
 	}
-	return a->suppressed != 0;
+	return all->suppressed != 0;
 }

@@ -72,6 +72,7 @@ static enum reason on_status(struct admin *a, struct conn *c, const union asked 
 	s->now_ns = clock_boot_ns();
 	s->reloads = k->reloads;
 	s->reloads_failed = k->reloads_failed;
+	s->events_suppressed = k->events_suppressed;
 	counters_read(k->counters[SIGN], &s->rooms[SIGN]);
 	counters_read(k->counters[CHECK], &s->rooms[CHECK]);
 	snprintf(s->version, sizeof(s->version), "%s", CLEAT_VERSION);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The kernel room's life: signals, reload, what rooms say, their death, the kernel's events. One loop, one thread; a
- * reload in progress is a phase, not a wait.
+ * The kernel room's life: signals, reload, what rooms say, their death. One loop, one thread; a reload in progress is a
+ * phase, not a wait.
  */
 #include "room/kernel_state.h"
 
@@ -169,76 +169,6 @@ static void on_signal(struct loop_source *s, uint32_t events)
 		loop_end(k->loop, 1); /* a room does not take the image: its death is on the way */
 }
 
-/* ---- the kernel's events, into the audit log ---- */
-
-static const char *const event_words[] = {
-	[CLEAT_EVENT_HANDED] = "handed-over",	     [CLEAT_EVENT_CGROUP_BORN] = "cgroup-born",
-	[CLEAT_EVENT_CGROUP_DIED] = "cgroup-died",   [CLEAT_EVENT_TRACE_REFUSED] = "trace-refused",
-	[CLEAT_EVENT_API_REFUSED] = "api-refused",   [CLEAT_EVENT_FORGED] = "forged",
-	[CLEAT_EVENT_SELF_REFUSED] = "self-refused", [CLEAT_EVENT_SELF_ENTERED] = "self-entered",
-	[CLEAT_EVENT_SELF_MOVED] = "self-moved",
-};
-
-static const char *const own_words[] = {
-	[CLEAT_OWN_MAP] = "map",     [CLEAT_OWN_PROGRAM] = "program", [CLEAT_OWN_LINK] = "link",
-	[CLEAT_OWN_MOUNT] = "mount", [CLEAT_OWN_ROOM] = "room",	      [CLEAT_OWN_PINS] = "pins",
-};
-
-/* About what is ours: who did it, to what, and to which process. */
-static void self_write(struct audit_line *l, const struct cleat_event *e)
-{
-	audit_u64(l, "pid", e->actor_pid);
-	audit_u64(l, "uid", e->actor.uid);
-	if (e->place < sizeof(own_words) / sizeof(own_words[0]) && own_words[e->place])
-		audit_str(l, "what", own_words[e->place]);
-	if (e->owner_pid)
-		audit_u64(l, "owner_pid", e->owner_pid);
-}
-
-static const char *id_of(const struct policy_image *p, uint32_t label)
-{
-	const struct policy_workload *w = label ? policy_workload(p, label) : NULL;
-
-	return w ? policy_string(p, w->id) : "";
-}
-
-static void event_write(void *ctx, const struct cleat_event *e)
-{
-	struct kernel_room *k = ctx;
-	struct audit_line *l = &k->line;
-
-	if (e->type >= sizeof(event_words) / sizeof(event_words[0]) || !event_words[e->type])
-		return;
-	audit_event(l, "kernel", event_words[e->type]);
-	audit_u64(l, "boot_ns", e->boot_ns);
-	audit_u64(l, "cgroup_id", e->cgroup_id);
-	if (e->type >= CLEAT_EVENT_SELF_REFUSED) {
-		self_write(l, e);
-	} else if (e->type != CLEAT_EVENT_CGROUP_BORN && e->type != CLEAT_EVENT_CGROUP_DIED) {
-		audit_u64(l, "pid", e->actor_pid);
-		audit_u64(l, "uid", e->actor.uid);
-		audit_str(l, "workload", id_of(k->current.p, e->actor.label));
-		audit_u64(l, "owner_pid", e->owner_pid);
-		audit_u64(l, "owner_uid", e->owner.uid);
-		audit_str(l, "owner", id_of(k->current.p, e->owner.label));
-	}
-	if (e->cookie)
-		audit_u64(l, "cookie", e->cookie);
-	if (e->place && e->type < CLEAT_EVENT_SELF_REFUSED)
-		audit_u64(l, "place", e->place);
-	audit_u64(l, "generation", k->current.p->generation);
-	if (audit_end(l, k->audit, false) < 0)
-		log_error("audit", "event=%s error=\"not written\"", event_words[e->type]);
-}
-
-static void on_events(struct loop_source *s, uint32_t events)
-{
-	struct kernel_room *k = s->owner;
-
-	(void)events;
-	kern_events_read(k->kern, event_write, k);
-}
-
 /* ---- level reduced: no hook sees a cgroup's birth ---- */
 
 static void on_rescan(struct loop_source *s, uint32_t events)
@@ -291,9 +221,8 @@ static int sources_add(struct kernel_room *k)
 		if (err == 0)
 			err = loop_add(k->loop, &k->deaths[i], EPOLLIN);
 	}
-	k->events = (struct loop_source){ kern_events_fd(k->kern), on_events, k };
-	if (err == 0 && k->events.fd >= 0)
-		err = loop_add(k->loop, &k->events, EPOLLIN);
+	if (err == 0)
+		err = kernel_events_serve(k);
 	if (err == 0 && kern_level(k->kern) == CLEAT_LEVEL_REDUCED)
 		err = rescan_start(k);
 	if (err == 0)
@@ -303,6 +232,14 @@ static int sources_add(struct kernel_room *k)
 	if (err == 0)
 		err = watchdog_start(&k->watchdog, k->loop, k->rooms, PUBLIC_ROOMS);
 	return err;
+}
+
+static void after_round(void *ctx)
+{
+	struct kernel_room *k = ctx;
+
+	if (kernel_events_tell(k))
+		loop_within(k->loop, 1000);
 }
 
 int kernel_room_run(struct kernel_room *k)
@@ -321,5 +258,5 @@ int kernel_room_run(struct kernel_room *k)
 		  k->current.p->generation, k->current.p->workloads.count,
 		  kern_origin_word(kern_origin(k->kern)));
 	kernel_notify_ready(k, "");
-	return loop_run(k->loop, NULL, NULL);
+	return loop_run(k->loop, after_round, k);
 }

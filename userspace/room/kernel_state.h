@@ -6,6 +6,7 @@
 #include "edge/audit.h"
 #include "edge/keeper.h"
 #include "edge/kern.h"
+#include "room/account_rate.h"
 #include "room/arming.h"
 #include "room/channel.h"
 #include "room/kernel_admin.h"
@@ -17,6 +18,15 @@
 
 enum { SIGN, CHECK, PUBLIC_ROOMS };
 #define EVERY_ROOM_BIT (room_bit(PUBLIC_ROOMS) - 1)
+
+/* What an event is charged to. Nobody spends the lines about what is ours, nor a user who makes a cgroup over and over those
+ * of others. */
+enum event_rate {
+	EVENT_RATE_ACTOR, /* by uid */
+	EVENT_RATE_SELF,  /* by uid */
+	EVENT_RATE_PLACE, /* by place: a cgroup that policy names */
+	EVENT_RATES
+};
 
 /* A policy image in the two forms it is used in. */
 struct held_image {
@@ -70,6 +80,8 @@ struct kernel_room {
 	uint64_t reloads_failed;
 	char reload_error[512]; /* of the last one; "": it succeeded */
 	struct audit_line line;
+	struct account_rates event_rates[EVENT_RATES];
+	uint64_t events_suppressed; /* that have no line of their own */
 };
 
 /* The reader's @image, which is taken over, becomes newest; what must outlive the daemon is stored first. */
@@ -116,6 +128,11 @@ const char *kernel_level_word(const struct kernel_room *k);
 void kernel_level_line(const struct kernel_room *k, char *ret, size_t cap);
 struct cleat_admin_answer_status;
 void kernel_level_status(const struct kernel_room *k, struct cleat_admin_answer_status *ret);
+
+/* The kernel's events into the audit log (kernel_events.c). */
+int kernel_events_serve(struct kernel_room *k);
+/* Once a round: tells of those that have no line. True: there is more to tell. */
+bool kernel_events_tell(struct kernel_room *k);
 
 /* What a room may say (kernel_life.c). */
 int kernel_room_listen(struct kernel_room *k, int which);
