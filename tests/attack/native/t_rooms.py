@@ -90,6 +90,10 @@ class Daemon:
         return subprocess.run([stage.BUILD_MAIN + "/cleatctl", "--runtime-dir", self.run, "whoami"], capture_output=True,
                               text=True).stdout
 
+    def status(self):
+        return subprocess.run([stage.BUILD_MAIN + "/cleatctl", "--runtime-dir", self.run, "--json", "status"], check=True,
+                              capture_output=True, text=True).stdout
+
     def stop(self):
         self.p.kill()
         self.p.wait()
@@ -138,6 +142,31 @@ def fuzzed(s):
             d.stop()
     s.accepted(good, svc)
     return "%d messages" % len(cases)
+
+
+def doubled(s):
+    """A check room that was taken over says twice that it has the new policy while the sign room hangs: the reload, and
+    with it a revocation, must not pass for done."""
+    good, svc = s.actor(s.a), s.service()
+    s.accepted(good, svc)
+    d = Daemon(98)
+    try:
+        until(d.ready, "the daemon to be ready", 60)
+        stopped = os.pidfd_open(jail_look.rooms(d.p.pid)["sign"])
+        signal.pidfd_send_signal(stopped, signal.SIGSTOP)
+        with d.channel("sign") as pending:              # what it is asked, and does not read
+            d.p.send_signal(signal.SIGHUP)
+            if not select.select([pending], [], [], 20)[0]:
+                raise Wrong("no reload came through")
+        d.status()                                      # the round in which the image was sent is over
+        wrong = said(d, "check", u32(TELL_DONE, 2, 0), False)
+        if wrong or "reload generation=2" in d.text():
+            raise Accepted("a reload that the sign room has not taken: %s" % (wrong or d.text()))
+        os.close(stopped)
+    finally:
+        d.stop()
+    s.accepted(good, svc)
+    return "the daemon ended, the reload did not"
 
 
 def orphaned(s):
@@ -266,5 +295,5 @@ def taken_back(s):
     return "generation %d stayed, with its key" % generation
 
 
-TESTS = [("attack_128_a_room_that_was_taken_over", fuzzed), ("attack_128_a_room_that_hangs", orphaned),
+TESTS = [("attack_128_a_room_that_was_taken_over", fuzzed), ("attack_128_a_room_that_hangs", orphaned), ("attack_128_a_room_that_answers_for_another", doubled),
          ("attack_181_keys_in_memory", memory), ("keys_of_a_reload_that_is_taken_back", taken_back), ("rooms_are_jailed", held)]
