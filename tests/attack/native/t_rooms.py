@@ -169,6 +169,29 @@ def doubled(s):
     return "the daemon ended, the reload did not"
 
 
+def ended(s):
+    """Told to end while a reload waits for the sign room: another reload is busy, and each room's end counts once."""
+    d = Daemon(97)
+    try:
+        until(d.ready, "the daemon to be ready", 60)
+        stopped = os.pidfd_open(jail_look.rooms(d.p.pid)["sign"])
+        signal.pidfd_send_signal(stopped, signal.SIGSTOP)
+        with d.channel("sign") as pending:
+            d.p.send_signal(signal.SIGHUP)
+            if not select.select([pending], [], [], 20)[0]:
+                raise Wrong("no reload came through")
+        d.p.terminate()
+        until(lambda: " stopping " in d.text(), "the end to begin", 5)
+        r = subprocess.run([stage.BUILD_MAIN + "/cleatctl", "--runtime-dir", d.run, "reload"], capture_output=True, text=True)
+        signal.pidfd_send_signal(stopped, signal.SIGCONT)
+        os.close(stopped)
+        if d.p.wait(10) != 0 or r.returncode != 1 or "busy" not in r.stderr or "reload generation" in d.text():
+            raise Wrong("reload: %d %s; the daemon: %d %s" % (r.returncode, r.stderr, d.p.returncode, d.text()))
+    finally:
+        d.stop()
+    return "busy, and ended in order"
+
+
 def orphaned(s):
     """A room that hangs when the daemon is killed dies with it: nothing of its own is needed for that."""
     good, svc = s.actor(s.a), s.service()
@@ -296,4 +319,5 @@ def taken_back(s):
 
 
 TESTS = [("attack_128_a_room_that_was_taken_over", fuzzed), ("attack_128_a_room_that_hangs", orphaned), ("attack_128_a_room_that_answers_for_another", doubled),
+         ("a_reload_while_it_ends", ended),
          ("attack_181_keys_in_memory", memory), ("keys_of_a_reload_that_is_taken_back", taken_back), ("rooms_are_jailed", held)]
