@@ -167,6 +167,7 @@ TEST_bundle     := edge/bundle edge/bundle_print edge/jose edge/jose_claims edge
 POLICY_COMPILER := $(basename $(patsubst userspace/%,%,$(wildcard userspace/edge/policy_*.c))) edge/bundle edge/jose edge/jose_claims \
 	edge/json edge/sig model/policy model/policy_check model/assertion model/binding model/spiffe_id model/reason \
 	base/arena base/bytes base/file
+TEST_image      := room/image edge/keys $(POLICY_COMPILER)
 TEST_place      := room/place base/file base/clock
 TEST_ask        := lib/ask lib/cleat
 TEST_policy_yaml := $(POLICY_COMPILER)

@@ -12,9 +12,13 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
 #define LOCK_NAME ".lock"
 
 static bool trusted(const struct stat *st, enum file_trust trust)
@@ -77,6 +81,18 @@ int file_read(int dirfd, const char *path, size_t max, enum file_trust trust, ch
 	if (!S_ISREG(st.st_mode) || !trusted(&st, trust))
 		return -EPERM;
 	return file_read_fd(fd, max, ret, ret_len);
+}
+
+int file_memory(const char *name, int *ret_fd)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+
+	if (fd < 0 && errno == EINVAL) /* before Linux 6.3 */
+		fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0)
+		return -errno;
+	*ret_fd = fd;
+	return 0;
 }
 
 int write_all(int fd, const void *bytes, size_t len)

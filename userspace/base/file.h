@@ -34,6 +34,9 @@ int file_lock(int dirfd, const char *path, struct file_lock *ret);
 void file_unlock(struct file_lock *lock);
 #define owned_lock __attribute__((cleanup(file_unlock)))
 
+/* A file in memory that may be sealed and, where the kernel can say so, is no program: then it has F_SEAL_EXEC already.
+ * vm.memfd_noexec gives the seal to whoever does not ask, and may refuse a file that does not. */
+int file_memory(const char *name, int *ret_fd);
 /* write(2) until all is out. */
 int write_all(int fd, const void *bytes, size_t len);
 /* mkdir -p with @mode for what is made. */

@@ -17,12 +17,11 @@
 
 int image_seal(const void *bytes, size_t size, int *ret_fd)
 {
-	owned_fd int fd = memfd_create("cleat policy", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	int err;
+	owned_fd int fd = -1;
+	int err = file_memory("cleat policy", &fd);
 
-	if (fd < 0)
-		return -errno;
-	err = write_all(fd, bytes, size);
+	if (err == 0)
+		err = write_all(fd, bytes, size);
 	if (err < 0)
 		return err;
 	if (fcntl(fd, F_ADD_SEALS, SEALS) < 0)
@@ -33,10 +32,11 @@ int image_seal(const void *bytes, size_t size, int *ret_fd)
 
 int image_map(int fd, const struct policy_image **ret)
 {
+	int seals = fcntl(fd, F_GET_SEALS);
 	struct stat st;
 	void *at;
 
-	if (fcntl(fd, F_GET_SEALS) != SEALS)
+	if (seals < 0 || (seals & SEALS) != SEALS) /* one more takes nothing back */
 		return -EPERM;
 	if (fstat(fd, &st) < 0)
 		return -errno;

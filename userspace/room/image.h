@@ -11,8 +11,8 @@
 #include <stddef.h>
 
 int image_seal(const void *bytes, size_t size, int *ret_fd);
-/* Maps a sealed image read-only. -EPERM unless all four seals are there, -EBADMSG unless
- * policy_check() holds. */
+/* Maps a sealed image read-only. -EPERM unless all four seals are there (others may be as well),
+ * -EBADMSG unless policy_check() holds. */
 int image_map(int fd, const struct policy_image **ret);
 void image_unmap(const struct policy_image *p);
 
