@@ -128,3 +128,88 @@ Test(image, a_host_on_which_no_file_in_memory_is_a_program)
 			  modes[i], status);
 	}
 }
+
+/* ---- the lineage ---- */
+
+#define LEN 16
+
+static uint8_t before[LEN];
+
+static int dir_of_config(void)
+{
+	int fd = open(c.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	cr_assert(fd >= 0);
+	return fd;
+}
+
+static void nothing(void)
+{
+}
+
+static void removed(void)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/lineage", c.dir);
+	cr_assert_eq(unlink(path), 0);
+}
+
+static void is_a_directory(void)
+{
+	char path[96];
+
+	removed();
+	snprintf(path, sizeof(path), "%s/lineage", c.dir);
+	cr_assert_eq(mkdir(path, 0700), 0);
+}
+
+static void is_for_others(void)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "%s/lineage", c.dir);
+	cr_assert_eq(chmod(path, 0644), 0);
+}
+
+static void is_short(void)
+{
+	put(&c, "lineage", before, LEN - 1);
+}
+
+static void is_long(void)
+{
+	put(&c, "lineage", "0123456789abcdef+", LEN + 1);
+}
+
+/* Only what is not there is made anew: everything else could be the one whose labels the pins hold. */
+Test(image, lineage)
+{
+	static const struct {
+		const char *what;
+		void (*then)(void);
+		bool kept;
+		int err;
+		bool same;
+	} rows[] = {
+		{ "good: as it was", nothing, true, 0, true },
+		{ "another boot's", nothing, false, 0, false },
+		{ "it is gone", removed, true, 0, false },
+		{ "it is for others to read", is_for_others, true, -EPERM, true },
+		{ "it is short", is_short, true, -EBADMSG, true },
+		{ "it is long", is_long, true, -EFBIG, true },
+		{ "it is no file", is_a_directory, true, -EPERM, true },
+	};
+	owned_fd int dir = dir_of_config();
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint8_t now[LEN];
+
+		cr_assert_eq(image_lineage(dir, false, before, LEN), 0);
+		memcpy(now, before, LEN);
+		rows[i].then();
+		cr_expect_eq(image_lineage(dir, rows[i].kept, now, LEN), rows[i].err, "%s",
+			     rows[i].what);
+		cr_expect_eq(memcmp(now, before, LEN) == 0, rows[i].same, "%s", rows[i].what);
+	}
+}

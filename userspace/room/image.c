@@ -108,13 +108,15 @@ int image_lineage(int dirfd, bool kept, uint8_t *ret, size_t len)
 {
 	owned_mem char *bytes = NULL;
 	size_t got;
-	int err;
+	int err =
+		kept ? file_read(dirfd, "lineage", len, FILE_ROOT_PRIVATE, &bytes, &got) : -ENOENT;
 
-	if (kept && file_read(dirfd, "lineage", len, FILE_ROOT_PRIVATE, &bytes, &got) == 0 &&
-	    got == len) {
+	if (err == 0 && got == len) {
 		memcpy(ret, bytes, len);
 		return 0;
 	}
+	if (err != -ENOENT) /* a read that failed says nothing about the pins that lie there */
+		return err < 0 ? err : -EBADMSG;
 	err = sig_random(ret, len);
 	return err < 0 ? err : file_write(dirfd, "lineage", ret, len, 0600);
 }

@@ -22,7 +22,8 @@ int image_keep(int dirfd, const struct policy_image *p);
 int image_kept(int dirfd, int *ret_fd);
 
 /* Whose labels they are: a number of the run-time directory's own, made anew unless @kept, an image of this boot to go on
- * from, was there. Pins of another lineage hold labels that mean something else. */
+ * from, was there. Pins of another lineage hold labels that mean something else. One that is there and cannot be read is an
+ * error, and stays. */
 int image_lineage(int dirfd, bool kept, uint8_t *ret, size_t len);
 
 #endif
