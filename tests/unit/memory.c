@@ -6,6 +6,7 @@
 #include "room/memory.h"
 
 #include "base/clock.h"
+#include "model/policy.h"
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <string.h>
@@ -242,6 +243,24 @@ Test(memory, attack_098_a_share_is_a_quarter_and_others_have_theirs)
 	busy(consume(2), "nor a little later");
 	now += 61 * S;
 	cr_assert_eq(consume(2), REASON_OK, "a full share looks for what ended by itself");
+}
+
+/* Whoever has the map's descriptor may have written there: an entry is nobody's share, and costs nobody memory. */
+Test(memory, a_label_that_is_none)
+{
+	static const uint32_t labels[] = { POLICY_LABEL_MAX, 0x7fffffff, 0xffffffc0, 0xffffffff };
+
+	fill(1, 700);
+	for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++)
+		fill(3, labels[i]);
+	memory_sweep(m);
+	memory_sweep(m);
+	cr_assert_eq(consume(1), REASON_OK, "an honest one has its place");
+	on.tag.owner.label = 0xffffffc0;
+	on.cb[0] ^= 1;
+	busy(consume(2), "no place for what is no label");
+	on.tag.owner.label = POLICY_LABEL_MAX - 1;
+	cr_assert_eq(consume(3), REASON_OK, "the last label is one");
 }
 
 Test(memory, peers_are_of_one_connection)

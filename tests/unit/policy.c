@@ -419,10 +419,10 @@ Test(policy, revoked_is_exact)
 		const char *id;
 		bool want;
 	} rows[] = {
-		{ "spiffe://td.example/gone", true },	    { "spiffe://td.example/host/b", true },
+		{ "spiffe://td.example/gone", true },	   { "spiffe://td.example/host/b", true },
 		{ "spiffe://td.example/gone/too", false }, { "spiffe://td.example/gon", false },
-		{ "spiffe://td.example/host/a", false },    { "spiffe://td.example/host/bb", false },
-		{ "spiffe://other.example/gone", false },   { "", false },
+		{ "spiffe://td.example/host/a", false },   { "spiffe://td.example/host/bb", false },
+		{ "spiffe://other.example/gone", false },  { "", false },
 	};
 	static struct spec s = { .workloads = 1 };
 	const struct policy_image *p = close_spec(&s);
@@ -554,6 +554,8 @@ Test(policy, check_refuses_each_broken_field)
 		{ "leeway", &head()->leeway_s, 61 },
 		{ "tolerance", &head()->est_tolerance_ms, 5001 },
 		{ "next label", &head()->next_label, 3 },
+		{ "next label past the last", &head()->next_label, POLICY_LABEL_MAX + 1 },
+		{ "next label, far", &head()->next_label, UINT32_MAX },
 		{ "next place", &head()->next_place, 2 },
 		{ "span before", &head()->calls.at, 4 },
 		{ "span odd", &head()->calls.at, good.calls.at + 1 },
@@ -623,5 +625,48 @@ Test(policy, check_refuses_each_broken_field)
 		cr_expect_lt(policy_check(image, size), 0, "%s", rows[i].what);
 		memcpy(rows[i].word, &kept_word, sizeof(kept_word));
 		cr_assert_eq(policy_check(image, size), 0, "after %s", rows[i].what);
+	}
+}
+
+/* good: generation 8 with 3 workloads and 2 places, 21 after 20, 11 after 10. Each row changes one thing. */
+Test(policy, what_follows)
+{
+	static const struct {
+		const char *what;
+		uint32_t generation, next_label, next_place;
+		uint32_t was, was_label, was_place; /* 0: there was none */
+		bool follows;
+	} rows[] = {
+		{ "good", 8, 21, 11, 7, 20, 10, true },
+		{ "nothing is new", 8, 20, 10, 7, 20, 10, true },
+		{ "all is new", 8, 23, 12, 7, 20, 10, true },
+		{ "the same again", 7, 21, 11, 7, 20, 10, false },
+		{ "an older one", 6, 21, 11, 7, 20, 10, false },
+		{ "one is left out", 9, 21, 11, 7, 20, 10, false },
+		{ "the last there is", UINT32_MAX, 21, 11, 7, 20, 10, false },
+		{ "none comes after the last", 0, 21, 11, UINT32_MAX, 20, 10, false },
+		{ "labels are given away", 8, 24, 11, 7, 20, 10, false },
+		{ "all labels", 8, UINT32_MAX, 11, 7, 20, 10, false },
+		{ "a label is given again", 8, 19, 11, 7, 20, 10, false },
+		{ "places are given away", 8, 21, 13, 7, 20, 10, false },
+		{ "a place is given again", 8, 21, 9, 7, 20, 10, false },
+		{ "the first", 1, 4, 3, 0, 0, 0, true },
+		{ "the first, and all are given away", 1, 5, 3, 0, 0, 0, false },
+		{ "the first is none", 2, 4, 3, 0, 0, 0, false },
+		{ "nor is the last", UINT32_MAX, 4, 3, 0, 0, 0, false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct policy_image is = { .generation = rows[i].generation,
+						 .next_label = rows[i].next_label,
+						 .next_place = rows[i].next_place,
+						 .workloads.count = 3,
+						 .places.count = 2 };
+		const struct policy_image was = { .generation = rows[i].was,
+						  .next_label = rows[i].was_label,
+						  .next_place = rows[i].was_place };
+
+		cr_expect_eq(policy_follows(&is, rows[i].was ? &was : NULL), rows[i].follows, "%s",
+			     rows[i].what);
 	}
 }

@@ -64,6 +64,8 @@ static const struct policy_image *next(struct config *c, const char *text)
 
 	put_text(c, "cleat.yaml", text);
 	cr_assert_eq(compile_after(c, before), 0, "%s", c->error);
+	cr_expect(policy_follows(c->image, before));
+	cr_expect(!before || !policy_follows(before, c->image));
 	free((void *)(uintptr_t)before);
 	return c->image;
 }
@@ -78,6 +80,37 @@ static bool calls(const struct policy_image *p, const char *from, const char *to
  * old one does not pass for the old generation: it gets a number of its own, which every verdict from then on names, and
  * what it brings back are new workloads, so that no socket of before is theirs. (Bundles do bear a number: attack 175.)
  */
+/* A boot has so many labels, and who has one keeps it. */
+Test(policy_again, labels_end)
+{
+	struct policy_image *last;
+	struct config c;
+
+	config_open(&c);
+	cr_assert_eq(compile_text(&c, HEAD "workloads:\n"
+					   "  - { id: /a, match: { cgroup: /a } }\n"),
+		     0);
+	last = c.image;
+	c.image = NULL;
+	last->next_label = POLICY_LABEL_MAX - 1;
+	put_text(&c, "cleat.yaml",
+		 HEAD "workloads:\n"
+		      "  - { id: /a, match: { cgroup: /a } }\n"
+		      "  - { id: /b, match: { cgroup: /b } }\n");
+	cr_assert_eq(compile_after(&c, last), 0, "%s", c.error);
+	cr_expect_eq(label(c.image, "spiffe://prod.example/b"), POLICY_LABEL_MAX - 1);
+	cr_expect_eq(policy_check(c.image, c.size), 0);
+	put_text(&c, "cleat.yaml",
+		 HEAD "workloads:\n"
+		      "  - { id: /a, match: { cgroup: /a } }\n"
+		      "  - { id: /c, match: { cgroup: /c } }\n");
+	cr_expect_eq(compile_after(&c, c.image), -EBADMSG);
+	cr_expect_not_null(strstr(c.error, "no number is left for spiffe://prod.example/c"), "%s",
+			   c.error);
+	free(last);
+	config_close(&c);
+}
+
 Test(policy_again, attack_139_an_old_policy_is_a_new_generation)
 {
 	static const char old[] = HEAD "workloads:\n"

@@ -87,7 +87,7 @@ static int build_open(struct build *b, struct draft *d, const struct policy_imag
 }
 
 /* A number that was given before stays; else the next one. */
-static void labels_set(struct build *b, const struct policy_image *previous)
+static int labels_set(struct build *b, const struct policy_image *previous)
 {
 	const struct policy_workload *w =
 		previous ? policy_at(previous, &previous->workloads) : NULL;
@@ -101,8 +101,14 @@ static void labels_set(struct build *b, const struct policy_image *previous)
 		struct draft_workload *is = &b->d->workloads[i];
 		const struct draft_name *was = name_find(b->before, b->before_count, is->id);
 
+		if (!was && b->next_label >= POLICY_LABEL_MAX)
+			return draft_complain(
+				b->d, &is->at,
+				"no number is left for %s: %u new ids were seen since this host booted: reboot it",
+				is->id, POLICY_LABEL_MAX);
 		is->label = was ? was->number : b->next_label++;
 	}
+	return 0;
 }
 
 static int ids_unique(struct build *b)
@@ -337,7 +343,8 @@ int draft_build(struct draft *d, const struct policy_image *previous, void **ret
 		return r;
 	if ((r = ids_unique(&b)) < 0)
 		return r;
-	labels_set(&b, previous);
+	if ((r = labels_set(&b, previous)) < 0)
+		return r;
 	places_set(&b, previous);
 	if ((r = claims_apart(&b)) < 0 || (r = names_resolve(&b)) < 0 ||
 	    (r = draft_rules_sort(d)) < 0)

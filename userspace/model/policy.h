@@ -21,6 +21,9 @@
 #define POLICY_MAX	(64u << 20) /* bytes of an image */
 #define POLICY_PATH_MAX 4096	    /* a cgroup's path with its NUL */
 
+/* Every label is below it: there are so many in a boot, and who counts by label has so many places at most. */
+#define POLICY_LABEL_MAX (1u << 22)
+
 /* Accept rules may share (to, from, as) with other hosts or another level, but only so many, so that
  * a decision stays a binary search and a short walk. */
 #define POLICY_ACCEPTS_SAME 32
@@ -138,6 +141,9 @@ struct policy_key {
  * be called once on bytes that came from elsewhere; afterwards the questions below cannot read
  * outside. 0 or -EBADMSG. */
 int policy_check(const void *image, size_t size);
+/* May @p come after @before (NULL: the first)? The next generation, and of labels and places no more are given away than it
+ * has itself. Both are checked images; what nobody could compile would leave no number for those to come. */
+bool policy_follows(const struct policy_image *p, const struct policy_image *before);
 
 const char *policy_string(const struct policy_image *p, uint32_t at);
 /* First element of a span of the image's header. */

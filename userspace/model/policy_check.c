@@ -120,7 +120,7 @@ static bool main_good(const struct checked *c)
 		return false;
 	return (p->flags & ~known) == 0 && p->leeway_s <= LEEWAY_MAX_S &&
 	       p->est_tolerance_ms <= EST_TOLERANCE_MAX_MS && p->next_label > 0 &&
-	       p->next_place > 0 && p->generation > 0;
+	       p->next_label <= POLICY_LABEL_MAX && p->next_place > 0 && p->generation > 0;
 }
 
 static bool workloads_good(const struct checked *c)
@@ -362,4 +362,19 @@ int policy_check(const void *image, size_t size)
 	    !revoked_good(&c))
 		return -EBADMSG;
 	return 0;
+}
+
+/* @next comes after @was, and as many numbers were given as something new can have got. */
+static bool numbers_follow(uint32_t next, uint32_t was, uint32_t count)
+{
+	return next >= was && next - was <= count;
+}
+
+bool policy_follows(const struct policy_image *p, const struct policy_image *before)
+{
+	const uint64_t generation = before ? before->generation : 0;
+
+	return p->generation == generation + 1 &&
+	       numbers_follow(p->next_label, before ? before->next_label : 1, p->workloads.count) &&
+	       numbers_follow(p->next_place, before ? before->next_place : 1, p->places.count);
 }

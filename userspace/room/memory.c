@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/twin.h"
+#include "model/policy.h"
 #include "model/window.h"
 #include <errno.h>
 #include <string.h>
@@ -17,7 +18,7 @@ struct memory {
 	int tags_map;
 	uint64_t swept_ns;
 	uint32_t *share; /* by label: entries of cb_map */
-	uint32_t labels;
+	size_t labels;
 	struct memory_peer peers[PEERS];
 };
 
@@ -86,16 +87,21 @@ enum reason memory_look(struct memory *m, const struct connection_facts *on, uin
 	return cb_look(m, &key, on, &have, &found);
 }
 
+/* NULL: no memory, or no label; the map may have been in a stranger's hands. */
 static uint32_t *share_of(struct memory *m, uint32_t label)
 {
+	const size_t wanted = (size_t)label + 64;
+
+	if (label >= POLICY_LABEL_MAX)
+		return NULL;
 	if (label >= m->labels) {
-		uint32_t *more = reallocarray(m->share, label + 64, sizeof(*more));
+		uint32_t *more = reallocarray(m->share, wanted, sizeof(*more));
 
 		if (!more)
 			return NULL;
-		memset(more + m->labels, 0, (label + 64 - m->labels) * sizeof(*more));
+		memset(more + m->labels, 0, (wanted - m->labels) * sizeof(*more));
 		m->share = more;
-		m->labels = label + 64;
+		m->labels = wanted;
 	}
 	return &m->share[label];
 }

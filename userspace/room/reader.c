@@ -52,27 +52,35 @@ static const struct channel_entry answers[] = {
 	{ TELL_ERROR, sizeof(struct channel_error), DURING(START), false, on_error },
 };
 
-/* What came must be what was said: sealed, well-formed, of the generation after @previous. */
+static void image_drop(const struct policy_image **p)
+{
+	if (*p)
+		image_unmap(*p);
+}
+
+/* What came must be what was said: sealed, well-formed, the one that follows @previous. The reader has looked into every
+ * file: whoever has it chooses what this generation says, and must not choose what can still come after it. */
 static int image_accept(struct reader_answer *a, int previous, int *ret_image, char *error,
 			size_t error_cap)
 {
 	owned_fd int image = take_fd(&a->image);
-	const struct policy_image *p;
-	uint32_t before = 0, generation;
+	owned(image_drop) const struct policy_image *p = NULL, *before = NULL;
 	int err = image_map(image, &p);
 
 	if (err < 0) {
 		snprintf(error, error_cap, "the reader's image is not one: %s", strerror(-err));
 		return err;
 	}
-	generation = p->generation;
-	image_unmap(p);
-	if (previous >= 0 &&
-	    pread(previous, &before, 4, offsetof(struct policy_image, generation)) != 4)
-		return -EIO;
-	if (generation <= before || generation != a->generation) {
-		snprintf(error, error_cap, "the reader's image is of generation %u after %u",
-			 generation, before);
+	err = previous < 0 ? 0 : image_map(previous, &before);
+	if (err < 0) {
+		snprintf(error, error_cap, "the image of the generation before: %s",
+			 strerror(-err));
+		return err;
+	}
+	if (p->generation != a->generation || !policy_follows(p, before)) {
+		snprintf(error, error_cap,
+			 "the reader's image, of generation %u, does not follow generation %u",
+			 p->generation, before ? before->generation : 0);
 		return -EBADMSG;
 	}
 	*ret_image = take_fd(&image);
