@@ -7,8 +7,6 @@
 #include <seccomp.h>
 #include <string.h>
 
-#define PRIORITY_MAX 255
-
 static void filter_free(scmp_filter_ctx *f)
 {
 	if (*f)
@@ -27,24 +25,18 @@ static int rule_add(scmp_filter_ctx f, const struct seccomp_rule *r)
 	return seccomp_rule_add_exact_array(f, SCMP_ACT_ALLOW, r->call, n, cmp);
 }
 
-static int table_add(scmp_filter_ctx f, const struct seccomp_table *t, unsigned *rank)
+static int table_add(scmp_filter_ctx f, const struct seccomp_table *t)
 {
-	for (size_t i = 0; i < t->count; i++) {
-		int err = rule_add(f, &t->rules[i]);
+	int err = 0;
 
-		if (err == 0)
-			err = seccomp_syscall_priority(f, t->rules[i].call, (uint8_t)*rank);
-		if (err < 0)
-			return err;
-		*rank -= *rank > 0;
-	}
-	return 0;
+	for (size_t i = 0; i < t->count && err == 0; i++)
+		err = rule_add(f, &t->rules[i]);
+	return err;
 }
 
 int seccomp_seal(const struct seccomp_table *tables, size_t count)
 {
 	owned(filter_free) scmp_filter_ctx f = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	unsigned rank = PRIORITY_MAX;
 	int err;
 
 	if (!f)
@@ -52,10 +44,10 @@ int seccomp_seal(const struct seccomp_table *tables, size_t count)
 	err = seccomp_attr_set(f, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	if (err == 0)
 		err = seccomp_attr_set(f, SCMP_FLTATR_CTL_TSYNC, 1);
-	if (err ==
-	    0) /* a call finds its rule by halving; what has none at all the kernel remembers */
+	/* a call finds its rule by halving the numbers; of one that always may the kernel remembers it */
+	if (err == 0)
 		err = seccomp_attr_set(f, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	for (size_t i = 0; i < count && err == 0; i++)
-		err = table_add(f, &tables[i], &rank);
+		err = table_add(f, &tables[i]);
 	return err < 0 ? err : seccomp_load(f);
 }

@@ -52,7 +52,7 @@ struct seccomp_rule {
 	}
 
 struct seccomp_table {
-	const struct seccomp_rule *rules; /* the frequent ones first */
+	const struct seccomp_rule *rules;
 	size_t count;
 };
 

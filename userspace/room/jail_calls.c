@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which system calls each room may make once it is sealed: jail.h. One table per room, what is frequent first. What is in
- * no table kills the room, and the daemon ends with it.
+ * Which system calls each room may make once it is sealed: jail.h. One table per room. What is in no table kills the room,
+ * and the daemon ends with it.
  *
  * A filter is inherited. The kernel room goes on starting the reader and the probe's child, which are programs, so what a
  * program needs to begin, and the reader to become who it is, stands in its table as well: next_calls. The reader's own
