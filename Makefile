@@ -182,9 +182,9 @@ TEST_kernel_events := room/kernel_events room/account_rate room/loop edge/audit 
 TEST_channel    := room/channel
 TEST_host_key   := room/host_key edge/sig base/bytes
 TEST_watchdog   := room/watchdog room/channel room/loop
-TEST_jail       := room/jail room/jail_calls room/jail_users edge/seccomp edge/cgroupfs edge/peer base/bytes base/log
+TEST_jail       := room/jail room/jail_calls room/jail_users edge/seccomp edge/cgroupfs edge/peer base/bytes base/file base/log
 TEST_reader     := room/reader edge/keys room/channel room/rooms room/image room/jail room/jail_calls room/jail_users \
-	edge/seccomp edge/cgroupfs edge/peer base/log $(POLICY_COMPILER)
+	edge/seccomp edge/cgroupfs edge/peer base/log base/file $(POLICY_COMPILER)
 TEST_secret     := edge/keys edge/sig edge/sig_secret base/bytes base/file
 TEST_sign       := flow/sign edge/bundle_print $(POLICY_COMPILER)
 TEST_memory     := room/memory model/window model/reason

@@ -41,6 +41,11 @@
 #define RO	  (O_RDONLY | O_CLOEXEC)
 #define DONE(how) ((how) < 0 ? errno : 0)
 
+/* The root of the test, as a client would pass it. */
+#define DIRECTORY      ROOM_FD_LISTEN
+#define DIRECTORY_TEXT "5"
+_Static_assert(DIRECTORY == 5, "its text");
+
 /* ---- attempts: 0: it was done; else the errno ---- */
 
 #define ATTEMPT(name, how)                                                                         \
@@ -199,8 +204,44 @@ ATTEMPT(signal_other, kill(getppid(), 0))
 ATTEMPT(the_clock, (int)syscall(SYS_clock_settime, CLOCK_REALTIME, buffer))
 ATTEMPT(world_32, (int)other_world())
 ATTEMPT(world_x32, (int)syscall(0x40000000 | SYS_getpid))
-ATTEMPT(windows_open, (int)openat(ROOM_FD_PROC, "self/status", RO))
-ATTEMPT(window_self, (int)openat(ROOM_FD_PROC, "self/fdinfo/0", RO))
+
+/* A file of its own directory in the window of processes. */
+static int own(const char *name)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "%d/%s", getpid(), name);
+	return (int)openat(ROOM_FD_PROC, path, RO);
+}
+
+static int close_all_but_the_windows(void)
+{
+	for (long fd = 0; fd < ROOM_NOFILE; fd++)
+		if (fd != ROOM_FD_PROC && fd != ROOM_FD_CGROUP_ROOT)
+			syscall(SYS_close, fd);
+	return 0;
+}
+
+ATTEMPT(the_time, (int)syscall(SYS_time, NULL) < 0 ? -1 : 0)
+ATTEMPT(time_of_day, (int)syscall(SYS_gettimeofday, buffer, NULL))
+ATTEMPT(file_looked_at, (int)syscall(SYS_fstat, 0, buffer))
+ATTEMPT(file_looked_at_by_name, (int)syscall(SYS_newfstatat, 0, "", buffer, AT_EMPTY_PATH))
+ATTEMPT(file_below_a_directory,
+	(int)syscall(SYS_newfstatat, DIRECTORY, "etc/passwd", buffer, AT_EMPTY_PATH))
+ATTEMPT(close_all, close_all_but_the_windows())
+ATTEMPT(close_proc, (int)syscall(SYS_close, ROOM_FD_PROC))
+ATTEMPT(close_cgroups, (int)syscall(SYS_close, ROOM_FD_CGROUP_ROOT))
+ATTEMPT(close_by_half, (int)syscall(SYS_close, 1l << 32 | ROOM_FD_PROC))
+ATTEMPT(windows_open, own("status"))
+ATTEMPT(window_pidfd, own("fdinfo/0"))
+ATTEMPT(window_self, (int)openat(ROOM_FD_PROC, "self/status", RO))
+ATTEMPT(window_thread, (int)openat(ROOM_FD_PROC, "thread-self/status", RO))
+ATTEMPT(window_passed, own("fd/" DIRECTORY_TEXT "/etc/passwd"))
+ATTEMPT(window_passed_up, own("fd/" DIRECTORY_TEXT "/../etc/passwd"))
+ATTEMPT(window_passed_by_task, own("task/../fd/" DIRECTORY_TEXT "/etc/passwd"))
+ATTEMPT(window_passed_file, own("fd/0"))
+ATTEMPT(window_own_root, own("root/etc/passwd"))
+ATTEMPT(window_own_mounts, own("ns/mnt"))
 ATTEMPT(window_write, (int)openat(ROOM_FD_PROC, "self/comm", O_RDWR | O_CLOEXEC))
 ATTEMPT(window_up, (int)openat(ROOM_FD_PROC, "../etc/passwd", RO))
 ATTEMPT(window_far_up, (int)openat(ROOM_FD_PROC, "../../../../etc/passwd", RO))
@@ -238,6 +279,13 @@ static const struct {
 	{ "good: only the check room erases", map_erase, { KILLED, EINVAL, KILLED } },
 	{ "good: a socket is asked", socket_cookie, { ENOTSOCK, ENOTSOCK, KILLED } },
 	{ "good: only the reader makes an image", memory_file, { KILLED, KILLED, 0 } },
+	{ "good: the time, where it is a call", the_time, { 0, 0, KILLED } },
+	{ "good: the time of day", time_of_day, { 0, 0, KILLED } },
+	{ "good: a descriptor is looked at", file_looked_at, { 0, 0, KILLED } },
+	{ "good: any is closed", close_proc, { EBADF, EBADF, EBADF } },
+	{ "a descriptor is looked at by the call that takes a name", file_looked_at_by_name,
+	  ALL_KILLED },
+	{ "a file below a directory that was passed", file_below_a_directory, ALL_KILLED },
 	{ "good: the rooms ask for an image's seals", seals, { EINVAL, EINVAL, KILLED } },
 	{ "good: only the reader sets them", seal, { KILLED, KILLED, EINVAL } },
 	{ "a map is made", map_make, ALL_KILLED },
@@ -316,6 +364,9 @@ static const struct {
 	{ "good: a pin is opened", pin_open, EFAULT },
 	{ "good: a file is opened", file_open, 0 },
 	{ "good: an image is made", memory_file, 0 },
+	{ "good: a file is looked at, as the C library does it", file_looked_at_by_name, 0 },
+	{ "good: and as a newer one does", file_looked_at, 0 },
+	{ "good: the time, where it is a call", the_time, 0 },
 	{ "good: a program, which goes on with the same filter", program, 0 },
 	{ "a map is made", map_make, KILLED },
 	{ "a map is found by its number", map_find, KILLED },
@@ -373,13 +424,25 @@ static const struct {
 	int expect;
 } window_rows[] = {
 	{ "good: a process", windows_open, 0 },
-	{ "good: its own pidfds", window_self, 0 },
+	{ "good: its own pidfds", window_pidfd, 0 },
+	{ "good: every other descriptor is closed", close_all, 0 },
+	{ "the window of processes is closed", close_proc, KILLED },
+	{ "that of cgroups is", close_cgroups, KILLED },
+	{ "it is closed, and half the register is nobody's", close_by_half, KILLED },
+	{ "a link to itself", window_self, ELOOP },
+	{ "a link to its thread", window_thread, ELOOP },
+	{ "below a directory that a client passed", window_passed, ELOOP },
+	{ "above it", window_passed_up, ELOOP },
+	{ "the same by another way", window_passed_by_task, ELOOP },
+	{ "a file that a client passed, opened anew", window_passed_file, ELOOP },
+	{ "by the own root's link", window_own_root, ELOOP },
+	{ "a namespace", window_own_mounts, ELOOP },
 	{ "for writing", window_write, KILLED },
 	{ "up", window_up, ENOENT },
 	{ "far up", window_far_up, ENOENT },
-	{ "by the own root", window_root, ENOENT },
-	{ "by the own directory", window_cwd, ENOENT },
-	{ "by init's root", window_init, EACCES },
+	{ "by the own root", window_root, ELOOP },
+	{ "by the own directory", window_cwd, ELOOP },
+	{ "by init's root", window_init, ELOOP },
 	{ "init's memory", window_memory, EACCES },
 	{ "a sysctl", window_sysctl, ENOENT },
 	{ "an absolute path", window_absolute, ENOENT },
@@ -391,14 +454,14 @@ static const struct {
 
 /* ---- the trial ---- */
 
-/* The descriptors a room is given, and no others: any will do. */
+/* The descriptors a room is given, and no others: any will do. One is of the kind that a client could pass. */
 static void descriptors_arrange(unsigned count, unsigned more)
 {
-	int null = open("/dev/null", O_RDWR);
+	int null = open("/dev/null", O_RDWR), root = open("/", O_RDONLY | O_DIRECTORY);
 
 	for (int fd = 0; fd < ROOM_FD_CHANNEL + (int)(count + more); fd++)
 		if (fd != STDERR_FILENO)
-			dup2(null, fd);
+			dup2(fd == DIRECTORY ? root : null, fd);
 	close_range((unsigned)ROOM_FD_CHANNEL + count + more, ~0u, 0);
 }
 

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -81,6 +82,11 @@ int file_read(int dirfd, const char *path, size_t max, enum file_trust trust, ch
 	if (!S_ISREG(st.st_mode) || !trusted(&st, trust))
 		return -EPERM;
 	return file_read_fd(fd, max, ret, ret_len);
+}
+
+int file_stat(int fd, struct stat *ret)
+{
+	return syscall(SYS_fstat, fd, ret) < 0 ? -errno : 0;
 }
 
 int file_memory(const char *name, int *ret_fd)

@@ -4,6 +4,7 @@
 #define CLEAT_BASE_FILE_H
 
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 enum file_trust {
@@ -34,6 +35,9 @@ int file_lock(int dirfd, const char *path, struct file_lock *ret);
 void file_unlock(struct file_lock *lock);
 #define owned_lock __attribute__((cleanup(file_unlock)))
 
+/* fstat(2) by the call that takes no name, for a process whose filter has no other: some C libraries make newfstatat of
+ * theirs. -errno. */
+int file_stat(int fd, struct stat *ret);
 /* A file in memory that may be sealed and, where the kernel can say so, is no program: then it has F_SEAL_EXEC already.
  * vm.memfd_noexec gives the seal to whoever does not ask, and may refuse a file that does not. */
 int file_memory(const char *name, int *ret_fd);

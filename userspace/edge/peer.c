@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "edge/cgroupfs.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -115,7 +116,10 @@ static int pidfd_pid(int pidfd, uint32_t *ret)
 	const char *at;
 	int pid, err;
 
-	snprintf(path, sizeof(path), "self/fdinfo/%d", pidfd);
+	if (proc_window < 0)
+		snprintf(path, sizeof(path), "self/fdinfo/%d", pidfd);
+	else /* no link is followed there, and "self" is one */
+		snprintf(path, sizeof(path), "%d/fdinfo/%d", getpid(), pidfd);
 	err = read_text(path, text, sizeof(text));
 	if (err < 0)
 		return err;
@@ -272,7 +276,7 @@ bool peer_same(int pidfd_a, int pidfd_b)
 	struct stat sa, sb;
 	uint32_t a, b;
 
-	if (fstat(pidfd_a, &sa) < 0 || fstat(pidfd_b, &sb) < 0)
+	if (file_stat(pidfd_a, &sa) < 0 || file_stat(pidfd_b, &sb) < 0)
 		return false;
 	if (sizeof(sa.st_ino) == 8 && on_pidfs(pidfd_a, sa.st_dev))
 		return sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;

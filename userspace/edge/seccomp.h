@@ -46,6 +46,10 @@ struct seccomp_rule {
 	{                                                                                          \
 		(arg), 0xffffffff, (uint32_t)(value)                                               \
 	}
+#define HAS(arg, bit)                                                                              \
+	{                                                                                          \
+		(arg), (bit), (bit)                                                                \
+	}
 #define WITHOUT(arg, bits)                                                                         \
 	{                                                                                          \
 		(arg), (bits), 0                                                                   \

@@ -38,8 +38,8 @@ int image_map(int fd, const struct policy_image **ret)
 
 	if (seals < 0 || (seals & SEALS) != SEALS) /* one more takes nothing back */
 		return -EPERM;
-	if (fstat(fd, &st) < 0)
-		return -errno;
+	if (file_stat(fd, &st) < 0)
+		return -EBADF;
 	if (st.st_size < (off_t)sizeof(struct policy_image) || st.st_size > POLICY_MAX)
 		return -EBADMSG;
 	at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);

@@ -25,7 +25,11 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#define QUIET_MOUNT (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+/* NOSYMFOLLOW holds for the links of procfs too: "self/fd/N" would lead into whatever tree a client passed a directory of.
+ * Linux 5.14; level reduced wants a later one. */
+#define QUIET_MOUNT                                                                                \
+	(MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC |            \
+	 MOUNT_ATTR_NOSYMFOLLOW)
 
 /* No capability by being root, none by changing the user, none ambient; and none of these bits is ever cleared. */
 #define LOCKED_BITS                                                                                \
@@ -340,16 +344,14 @@ static int calls_seal(const struct seccomp_table *tables, size_t count)
 
 int jail_seal(void)
 {
-	struct seccomp_table tables[2] = { self->calls };
-	size_t count = 1;
+	const struct seccomp_table tables[] = { self->calls, has_windows ? jail_window_calls
+									 : jail_no_window_calls };
 	int err;
 
-	if (has_windows)
-		tables[count++] = jail_window_calls;
 	err = result(setrlimit(RLIMIT_NPROC, &(struct rlimit){ 0, 0 }));
 	if (err < 0)
 		return failed("no more processes", err, "");
-	return calls_seal(tables, count);
+	return calls_seal(tables, sizeof(tables) / sizeof(tables[0]));
 }
 
 /* ---- the kernel room ---- */

@@ -43,8 +43,10 @@ int jail_users(char *error, size_t error_cap);
 int jail_user(const char *name, uid_t *ret_uid, gid_t *ret_gid);
 
 /* The windows of level reduced: a fresh procfs that shows processes and nothing else, and the unified hierarchy, each a
- * tree of its own that nothing leads out of. */
+ * tree of its own that nothing leads out of: ".." ends at its top, and no link is followed, also none of procfs. */
 extern const struct seccomp_table jail_window_calls;
+/* What a room without them has instead. */
+extern const struct seccomp_table jail_no_window_calls;
 /* The kernel room's: its own, its children's until they are sealed, and the one that @elsewhere adds. */
 extern const struct seccomp_table jail_kernel_calls[3];
 

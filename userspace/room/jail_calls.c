@@ -42,14 +42,15 @@
 #define EVERY_ROOM                                                                                 \
 	MAY_IF(mmap, WITHOUT(2, PROT_EXEC)), MAY(munmap), MAY(brk), MAY(mremap),                   \
 		MAY_IF(mprotect, WITHOUT(2, PROT_EXEC)), MAY_IF(madvise, IS(2, MADV_DONTNEED)),    \
-		MAY(futex), MAY(close), MAY(getrandom), MAY(getpid), MAY(gettid),                  \
-		MAY(rt_sigprocmask), MAY(rt_sigreturn), MAY_IF(tgkill, IS(2, SIGABRT)), MAY(exit), \
-		MAY(exit_group)
+		MAY(futex), MAY(getrandom), MAY(getpid), MAY(gettid), MAY(rt_sigprocmask),         \
+		MAY(rt_sigreturn), MAY_IF(tgkill, IS(2, SIGABRT)), MAY(exit), MAY(exit_group)
+
+/* Where the vDSO has no clock to read, the C library's clock_gettime, gettimeofday and time are these. */
+#define NO_VDSO MAY(clock_gettime), MAY(gettimeofday), MAY(time)
 
 /* What the sign room and the check room have in common: a loop, its connections, the reaper's threads, the account. */
 #define PUBLIC_ROOM                                                                                \
-	MAY(epoll_wait), MAY(recvmsg), MAY(sendmsg), MAY(write), MAY(read),                        \
-		MAY(clock_gettime), /* where the vDSO has no clock to read */                      \
+	MAY(epoll_wait), MAY(recvmsg), MAY(sendmsg), MAY(write), MAY(read), NO_VDSO,               \
 		ASKING(SOL_SOCKET, SO_DOMAIN), ASKING(SOL_SOCKET, SO_TYPE),                        \
 		ASKING(SOL_SOCKET, SO_PROTOCOL), ASKING(SOL_SOCKET, SO_COOKIE),                    \
 		ASKING(SOL_SOCKET, SO_LINGER), ASKING(SOL_SOCKET, SO_PEERCRED),                    \
@@ -57,7 +58,7 @@
 		MAY(clock_nanosleep), MAY(timer_settime), MAY(restart_syscall),                    \
 		MAY(fdatasync),			   /* audit: sync */                               \
 		MAY_IF(fcntl, IS(1, F_GET_SEALS)), /* a new image */                               \
-		MAY_IF(newfstatat, IS(3, AT_EMPTY_PATH))
+		MAY(fstat) /* never newfstatat: it takes a name, below any directory that came in */
 
 #define MAP(command) MAY_IF(bpf, IS(0, command))
 
@@ -83,9 +84,27 @@ static const struct seccomp_rule reader_calls[] = {
 	EVERY_ROOM, MAY(write), MAY(memfd_create), MAY_IF(fcntl, IS(1, F_ADD_SEALS)), MAY(sendmsg),
 };
 
-/* Level reduced alone: the caller is found by its pidfd, in two directories. A path beginning with "/" ends in the room's
- * own root, which is empty. */
+/* The two numbers of the windows differ in their lowest bit, and every other descriptor in a higher one. */
+_Static_assert(ROOM_FD_PROC == 14 && ROOM_FD_CGROUP_ROOT == 15 && ROOM_NOFILE == 1 << 14,
+	       "what the rows of close say");
+
+/* Level reduced alone: the caller is found by its pidfd, in two directories, where no link is followed (jail.c). A path
+ * beginning with "/" ends in the room's own root, which is empty. What the two numbers mean never changes: they are not
+ * closed, and nothing that a client passes takes their place. */
 static const struct seccomp_rule window_calls[] = {
+	MAY_IF(close, WITHOUT(0, 1 << 1)),
+	MAY_IF(close, WITHOUT(0, 1 << 2)),
+	MAY_IF(close, WITHOUT(0, 1 << 3)),
+	MAY_IF(close, HAS(0, 1 << 4)),
+	MAY_IF(close, HAS(0, 1 << 5)),
+	MAY_IF(close, HAS(0, 1 << 6)),
+	MAY_IF(close, HAS(0, 1 << 7)),
+	MAY_IF(close, HAS(0, 1 << 8)),
+	MAY_IF(close, HAS(0, 1 << 9)),
+	MAY_IF(close, HAS(0, 1 << 10)),
+	MAY_IF(close, HAS(0, 1 << 11)),
+	MAY_IF(close, HAS(0, 1 << 12)),
+	MAY_IF(close, HAS(0, 1 << 13)),
 	MAY_IF(openat, IS(0, ROOM_FD_PROC), IS(2, O_RDONLY | O_CLOEXEC)),
 	MAY_IF(name_to_handle_at, IS(0, ROOM_FD_CGROUP_ROOT)),
 	MAY(poll),
@@ -95,6 +114,9 @@ static const struct seccomp_rule window_calls[] = {
 	MAY(fstatfs),
 };
 const struct seccomp_table jail_window_calls = TABLE(window_calls);
+
+static const struct seccomp_rule no_window_calls[] = { MAY(close) };
+const struct seccomp_table jail_no_window_calls = TABLE(no_window_calls);
 
 /* No namespace but the probe's network; that of the mounts is the reader's (next_calls). */
 #define NEW_NAMESPACES                                                                             \
@@ -111,10 +133,11 @@ static const struct seccomp_rule kernel_calls[] = {
 	MAY(write),
 	MAY(close),
 	MAY(openat),
-	MAY(newfstatat),
+	MAY(newfstatat), /* the C library's fstat, until glibc 2.39 */
+	MAY(fstat),
 	MAY(fstatfs),
 	MAY(readlink),
-	MAY(clock_gettime), /* where the vDSO has no clock to read */
+	NO_VDSO,
 	MAY_IF(clock_adjtime, IS(0, CLOCK_REALTIME)),
 	MAY(epoll_ctl),
 	/* the kernel side: policy, epochs, lost pins and hooks, the list of sockets */

@@ -14,7 +14,6 @@
 #include <sys/wait.h>
 
 #define ARGS_MAX 16
-#define NOFILE	 16384 /* wanted; the door takes what it gets into account */
 
 /* Between fork and exec: only async-signal-safe calls. */
 static _Noreturn void child_exec(char *const *argv, const int *fds, unsigned count, pid_t parent)
@@ -117,9 +116,9 @@ int room_begin(const char *name, enum log_format format)
 	if (prctl(PR_SET_NAME, title) < 0 || getrlimit(RLIMIT_NOFILE, &files) < 0)
 		return -errno;
 	/* root may raise its own bound; where it may not, the bound is what there is */
-	if (files.rlim_max < NOFILE &&
-	    setrlimit(RLIMIT_NOFILE, &(struct rlimit){ NOFILE, NOFILE }) == 0)
+	if (files.rlim_max < ROOM_NOFILE &&
+	    setrlimit(RLIMIT_NOFILE, &(struct rlimit){ ROOM_NOFILE, ROOM_NOFILE }) == 0)
 		return 0;
-	files.rlim_cur = files.rlim_max < NOFILE ? files.rlim_max : NOFILE;
+	files.rlim_cur = files.rlim_max < ROOM_NOFILE ? files.rlim_max : ROOM_NOFILE;
 	return setrlimit(RLIMIT_NOFILE, &files) < 0 ? -errno : 0;
 }

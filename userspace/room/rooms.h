@@ -27,7 +27,8 @@ enum room_fd {
 	ROOM_FD_CB,
 	ROOM_FD_END
 };
-#define ROOM_FDS (ROOM_FD_END - ROOM_FD_CHANNEL)
+#define ROOM_NOFILE 16384 /* wanted; the door takes what it gets into account */
+#define ROOM_FDS    (ROOM_FD_END - ROOM_FD_CHANNEL)
 
 /* Level reduced: what the room opens for itself before anything else (room/jail.c). */
 enum { ROOM_FD_PROC = ROOM_FD_END, ROOM_FD_CGROUP_ROOT };
