@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/io_uring.h>
@@ -19,6 +20,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -656,6 +658,66 @@ Test(jail, the_walls_one_by_one)
 		}
 		cr_expect_eq(outcome(child), 0, "%s", names[room]);
 	}
+}
+
+/* Answers @call with success and makes it not, where its argument 0 (or 1: @second) is @value and 2 is not NULL. */
+static int faked(int call, bool ask, bool second, unsigned value)
+{
+	scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
+	const struct scmp_arg_cmp where[] = { SCMP_CMP32(second ? 1 : 0, SCMP_CMP_EQ, value),
+					      SCMP_A2_64(SCMP_CMP_NE, 0) };
+
+	if (!f || seccomp_attr_set(f, SCMP_FLTATR_CTL_NNP, 0) < 0 ||
+	    seccomp_rule_add_exact_array(f, SCMP_ACT_ERRNO(0), call, ask ? second ? 2 : 1 : 0,
+					 where) < 0)
+		return -1;
+	return seccomp_load(f);
+}
+
+/* A step that is answered and not made is found at the end. */
+Test(jail, what_was_not_made_is_found)
+{
+	static const struct {
+		const char *what;
+		int call;
+		bool ask, second;
+		unsigned value;
+		bool enters;
+	} cases[] = {
+		{ "good: all is made", SYS_getppid + 1000, false, false, 0, true },
+		{ "the root stays", SYS_pivot_root, false, false, 0, false },
+		{ "nothing is mounted", SYS_mount, false, false, 0, false },
+		{ "what was there stays below", SYS_umount2, false, false, 0, false },
+		{ "what is to be had stays so", SYS_prctl, true, false, PR_CAPBSET_DROP, false },
+		{ "no secure bits", SYS_prctl, true, false, PR_SET_SECUREBITS, false },
+		{ "new privileges", SYS_prctl, true, false, PR_SET_NO_NEW_PRIVS, false },
+		{ "the groups stay", SYS_setgroups, false, false, 0, false },
+		{ "the group stays", SYS_setresgid, false, false, 0, false },
+		{ "the user stays", SYS_setresuid, false, false, 0, false },
+		{ "the capabilities stay", SYS_capset, false, false, 0, false },
+		{ "core files", SYS_prlimit64, true, true, RLIMIT_CORE, false },
+	};
+
+	for (int room = 0; room < ROOMS; room++)
+		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+			pid_t child = fork();
+
+			if (child == 0) {
+				const gid_t other = 1;
+
+				descriptors_arrange(jail_of(names[room])->fds, 0);
+				if (setgroups(1, &other) < 0 ||
+				    setrlimit(RLIMIT_CORE, &(struct rlimit){ 1, 1 }) < 0 ||
+				    jail_begin(names[room], false) < 0 ||
+				    (!cases[i].enters &&
+				     faked(cases[i].call, cases[i].ask, cases[i].second,
+					   cases[i].value) < 0))
+					_exit(NOT_MADE);
+				_exit(jail_enter() < 0);
+			}
+			cr_expect_eq(outcome(child), !cases[i].enters, "%s room: %s", names[room],
+				     cases[i].what);
+		}
 }
 
 /* One descriptor too many, or one too few: no room. */

@@ -14,6 +14,7 @@
 #include <grp.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <linux/magic.h>
 #include <linux/securebits.h>
 #include <malloc.h>
 #include <sched.h>
@@ -23,6 +24,8 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <time.h>
 
 /* NOSYMFOLLOW holds for the links of procfs too: "self/fd/N" would lead into whatever tree a client passed a directory of.
@@ -278,7 +281,44 @@ static int die_with_the_daemon(void)
 	return getppid() == daemon_pid ? 0 : -ESRCH;
 }
 
-/* Read back from the kernel: is it so? */
+/* No capability that a program could give, none that one would keep. */
+static bool none_to_be_had(void)
+{
+	unsigned cap = 0;
+	int has;
+
+	for (; (has = prctl(PR_CAPBSET_READ, cap)) >= 0; cap++)
+		if (has || prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, cap, 0, 0) != 0)
+			return false;
+	return cap > CAP_SYS_ADMIN; /* it was an answer */
+}
+
+static bool is_empty(const char *dir)
+{
+	owned_fd int root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), there = -1;
+	struct statfs fs;
+
+	if (root < 0 || fstatfs(root, &fs) < 0)
+		return false;
+	there = openat(root, "proc", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return there < 0 && errno == ENOENT && fs.f_type == TMPFS_MAGIC && fs.f_flags & ST_RDONLY;
+}
+
+/* What is mounted on a root is seen from above it only, and pivot_root leaves the old one there. */
+static bool root_is_empty(void)
+{
+	return is_empty("/") && is_empty("/..");
+}
+
+static bool dumps_are_off(void)
+{
+	struct rlimit core = { 1, 1 };
+
+	return !kept(jail_core) || (getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_cur == 0 &&
+				    core.rlim_max == 0 && prctl(PR_GET_DUMPABLE) == 0);
+}
+
+/* Read back from the kernel: is it so? A step may have been answered, by a filter of who started us, and not made. */
 static int as_it_should_be(void)
 {
 	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
@@ -293,10 +333,9 @@ static int as_it_should_be(void)
 		if (u[i] != uid || g[i] != gid || u[i] == 0 || g[i] == 0)
 			return -EPERM;
 	if (getgroups(0, NULL) != 0 || memcmp(sets, none, sizeof(sets)) != 0 ||
-	    prctl(PR_CAPBSET_READ, CAP_SYS_ADMIN) != 0 || prctl(PR_GET_SECUREBITS) != LOCKED_BITS ||
-	    prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
+	    prctl(PR_GET_SECUREBITS) != LOCKED_BITS || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1)
 		return -EPERM;
-	return !kept(jail_core) || prctl(PR_GET_DUMPABLE) == 0 ? 0 : -EPERM;
+	return none_to_be_had() && root_is_empty() && dumps_are_off() ? 0 : -EPERM;
 }
 
 /* The visible paragraph: all a room gives up, in this order. */
@@ -370,7 +409,8 @@ int jail_kernel_room(void)
 
 	for (size_t i = 0; i < sizeof(kernel_caps) / sizeof(kernel_caps[0]); i++)
 		keep |= 1ull << kernel_caps[i];
-	/* where it was started with less it goes on with that: what is missing says so itself */
+	/* Where it was started with less it goes on with that, and what is missing says so itself: without CAP_SETPCAP
+	 * here, for what is to be had is taken away by it, from this room as from the others. */
 	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
 	struct __user_cap_data_struct has[2];
 

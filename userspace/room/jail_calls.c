@@ -225,6 +225,7 @@ static const struct seccomp_rule next_calls[] = {
 	MAY_IF(prctl, IS(0, PR_CAPBSET_READ)),
 	MAY_IF(prctl, IS(0, PR_CAPBSET_DROP)),
 	MAY_IF(prctl, IS(0, PR_CAP_AMBIENT), IS(1, PR_CAP_AMBIENT_CLEAR_ALL)),
+	MAY_IF(prctl, IS(0, PR_CAP_AMBIENT), IS(1, PR_CAP_AMBIENT_IS_SET)),
 	MAY_IF(prctl, IS(0, PR_SET_SECUREBITS)),
 	MAY_IF(prctl, IS(0, PR_GET_SECUREBITS)),
 	MAY_IF(prctl, IS(0, PR_SET_NO_NEW_PRIVS)),
