@@ -9,6 +9,7 @@
 #include "../bpf/abi.h"
 #include "base/cleanup.h"
 #include "base/file.h"
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -41,6 +42,15 @@ static const struct entry {
 	  { { 7, 1, 6 }, { 7, 2, 0 } } },
 };
 
+/* "7.2.0-rc4", Fedora's "7.2.0-0.rc4.1", Debian's "7.2~rc4-1". */
+static bool is_candidate(const char *text)
+{
+	for (const char *at = text; (at = strstr(at, "rc")); at += 2)
+		if (at > text && strchr("-.~", at[-1]) && isdigit((unsigned char)at[2]))
+			return true;
+	return false;
+}
+
 int machine_version(const char *release, const char *version, struct machine_kernel *ret)
 {
 	const char *debian = strstr(version, " Debian ");
@@ -58,6 +68,7 @@ int machine_version(const char *release, const char *version, struct machine_ker
 		    d.major == k.major && d.minor == k.minor)
 			k.patch = d.patch;
 	}
+	k.candidate = is_candidate(release) || (debian && is_candidate(debian));
 	snprintf(k.release, sizeof(k.release), "%s", release);
 	*ret = k;
 	return 0;
@@ -88,7 +99,7 @@ static bool is_mended(const struct entry *e, const struct machine_kernel *k, cha
 			continue;
 		snprintf(ret_ends, 64, "%s%u.%u.%u", c == 0 ? "" : "not in this series, ", r->major,
 			 r->minor, r->patch);
-		return c == 0 && k->patch >= r->patch;
+		return c == 0 && (k->patch > r->patch || (k->patch == r->patch && !k->candidate));
 	}
 	return true; /* newer than the main line's mending */
 }

@@ -10,6 +10,7 @@
 struct machine_kernel {
 	unsigned major, minor, patch;
 	char release[65]; /* as uname(2) says it */
+	bool candidate;	  /* before the release that has these numbers */
 };
 
 /* A bug of the kernel that reaches whoever uses what we use. */
