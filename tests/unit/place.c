@@ -6,6 +6,7 @@
 #include "room/place.h"
 
 #include "base/cleanup.h"
+#include "model/counters.h"
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -218,6 +220,57 @@ Test(place, nobody_else_can_hold_the_place)
 	pid = lock_held(at("/private"), 0, LOCK_SH, 30);
 	cr_expect_eq(opened(), 0, "cleatctl revoke looked");
 	waitpid(pid, NULL, 0);
+}
+
+static int locked(const char *name)
+{
+	owned_fd int fd = open(at(name), O_RDONLY | O_CLOEXEC);
+
+	cr_assert(fd >= 0);
+	return flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+}
+
+/* The room of a killed daemon: it has the page mapped, and no descriptor of it. */
+static pid_t room_of(int page, int closed[2])
+{
+	pid_t child = fork();
+
+	if (child == 0) {
+		char byte = 0;
+
+		if (mmap(NULL, sizeof(struct room_counters), PROT_READ | PROT_WRITE, MAP_SHARED,
+			 page, 0) == MAP_FAILED)
+			_exit(1);
+		close(page);
+		if (write(closed[1], &byte, 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	return child;
+}
+
+/* It is waited for as long as it lives, by its mapping alone, and no longer. */
+Test(place, the_room_before_is_waited_for)
+{
+	owned_fd int dir = -1, private = -1, page = -1, next = -1;
+	int closed[2];
+	char byte;
+
+	cr_assert_eq(place_open(run, &dir, &private), 0);
+	cr_assert_eq(place_counters(private, "counters.check", &page), 0);
+	cr_assert_eq(pipe2(closed, O_CLOEXEC), 0);
+	pid_t room = room_of(page, closed);
+
+	cr_assert_eq(read(closed[0], &byte, 1), 1);
+	close(take_fd(&page)); /* the daemon is dead */
+	cr_expect_eq(locked("/private/counters.check"), -EWOULDBLOCK, "its room is not");
+	cr_expect_eq(place_counters(private, "counters.check", &next), -ETIMEDOUT);
+	kill(room, SIGKILL);
+	waitpid(room, NULL, 0);
+	cr_expect_eq(place_counters(private, "counters.check", &next), 0);
+	close(closed[0]);
+	close(closed[1]);
 }
 
 /* The name of the daemon's own cgroup, for who comes without a daemon: root's alone, and a path, or it is not believed. */

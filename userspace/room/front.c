@@ -201,6 +201,9 @@ int front_open(struct front *f, const char *name)
 		.phase = PHASE_START,
 	};
 	err = account_open(&f->account, name, ROOM_FD_AUDIT, ROOM_FD_COUNTERS);
+	if (err ==
+	    0) /* mapped; its lock is ours until we are dead, and nobody's who has a descriptor from us: place.c */
+		close(ROOM_FD_COUNTERS);
 	if (err == 0)
 		err = image_map(ROOM_FD_IMAGE, &f->image);
 	if (err == 0)

@@ -36,8 +36,8 @@ struct held_image {
 
 struct kernel_room {
 	struct kernel_options o;
-	int dir;     /* run-time directory: its lock is the daemon's */
-	int private; /* below it, root's */
+	int dir;     /* run-time directory */
+	int private; /* below it, root's: its lock is the daemon's */
 	int audit;
 	int host_key;
 	int listeners[PUBLIC_ROOMS];

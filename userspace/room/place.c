@@ -110,8 +110,17 @@ void place_unbind(int dirfd, const char *name)
 	unlinkat(dirfd, name, 0);
 }
 
-/* The room holds the same open file, mapped, and with it the lock, until it is dead: also one whose daemon was killed,
- * and which would write the same windows and counters as we. */
+/*
+ * A room whose daemon was killed must be dead before ours begins: it would write the same windows and counters, and what
+ * it accepts in its last moment could be accepted once more. The kernel kills it (PR_SET_PDEATHSIG), but only after the
+ * daemon's own locks are gone, so somebody has to wait for it.
+ *
+ * The lock is that of the open file, and who has a descriptor of that has the lock. So the room has none: it maps the page
+ * and closes it (room/front.c) before it hears of anybody, and the mapping alone keeps the file open, until the process is
+ * gone. A room that was taken over can hand over descriptors, which outlive it, and no mapping: what it gives away delays
+ * no start. (It can unmap the page and be waited for no longer; then what kills it is the signal alone, and what it still
+ * does in between it could have done before.)
+ */
 int place_counters(int privatefd, const char *name, int *ret_fd)
 {
 	int flags = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;

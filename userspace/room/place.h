@@ -20,7 +20,8 @@ int place_open(const char *runtime_dir, int *ret_dirfd, int *ret_privatefd);
  * else is -EEXIST. */
 int place_bind(int dirfd, const char *name, int *ret_fd);
 void place_unbind(int dirfd, const char *name);
-/* A page for struct room_counters, zeroed, 0600. -ETIMEDOUT: a room of the daemon before is still alive. */
+/* A page for struct room_counters, zeroed, 0600, and locked as long as a descriptor or a mapping of it is open: the room
+ * keeps a mapping only. -ETIMEDOUT: a room of the daemon before is still alive. */
 int place_counters(int privatefd, const char *name, int *ret_fd);
 /* Keeps in PLACE_KEEPER which cgroup (edge/keeper.h) may touch what is ours: cleatd disarm reads it, with no daemon. */
 int place_keeper(int privatefd, const char *cgroup);
