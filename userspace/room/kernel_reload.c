@@ -56,17 +56,21 @@ int kernel_image_adopt(struct kernel_room *k, int image, char *error, size_t err
 
 /* ---- the host's keys ---- */
 
-/* A room is given no file of a file system that may stall (bpf/task.bpf.c), so it gets a copy in memory, which the kernel
- * makes: the key's bytes are never in this process. */
+/* The file itself, as at the start. A room is given none of a file system that may stall (bpf/task.bpf.c): of such a one it
+ * gets a copy in memory, which the kernel makes, so that the key's bytes are never in this process, and which the room
+ * zeroes; until then it is no locked memory. */
 static int key_send(struct kernel_room *k, uint32_t next, int fd)
 {
-	owned_fd int copy = memfd_create("cleat key", MFD_CLOEXEC);
+	owned_fd int copy = -1;
 	struct channel_key m = { .next = next };
 	off_t at = 0;
+	int err = channel_passes(fd) ? 0 : file_memory("cleat key", &copy);
 
-	if (copy < 0 || sendfile(copy, fd, &at, KEYS_BYTES_MAX) < 0)
-		return -errno;
-	return channel_send(k->rooms[SIGN].channel, ASK_KEY, &m, sizeof(m), copy);
+	if (copy >= 0 && sendfile(copy, fd, &at, KEYS_BYTES_MAX) < 0)
+		err = -errno;
+	return err < 0 ? err
+		       : channel_send(k->rooms[SIGN].channel, ASK_KEY, &m, sizeof(m),
+				      copy >= 0 ? copy : fd);
 }
 
 int kernel_keys_send(struct kernel_room *k, char *error, size_t error_cap)
