@@ -189,75 +189,57 @@ static void cmd_listen(char **a)
 	play_ok();
 }
 
-struct tally {
-	unsigned mine, others, refused;
-	char word[32], owner[64];
-};
+enum { HELD_MAX = 512 };
+static int held[HELD_MAX];
+static unsigned holds;
 
-static int ask_whose(int door, int fd, const char *owner, struct tally *t)
+/* Takes @fd over. */
+static int hold(int fd)
 {
-	struct cleat_ask_whois ask = { .head = { CLEAT_PROTOCOL, CLEAT_ASK_WHOIS, 7 } };
-	struct cleat_answer_whois w;
-
-	if (play_send(door, &ask, sizeof(ask), &fd, 1) < 0 ||
-	    recv(door, &w, sizeof(w), 0) < (ssize_t)sizeof(w.head))
+	if (fd < 0 || holds == HELD_MAX)
 		return -1;
-	if (w.head.reason != 1) {
-		t->refused++;
-		snprintf(t->word, sizeof(t->word), "%.31s", w.head.word);
-	} else if (strcmp(w.owner, owner) == 0) {
-		t->mine++;
-	} else {
-		t->others++;
-		snprintf(t->owner, sizeof(t->owner), "%.63s", w.owner);
-	}
+	held[holds++] = fd;
 	return 0;
 }
 
-/* muster N OWNER: accepts N connections and asks of each whose it is */
+/* muster N: accepts N connections, and holds them */
 static void cmd_muster(char **a)
 {
 	unsigned n = (unsigned)atoi(a[1]);
 	struct pollfd p = { .fd = listener, .events = POLLIN };
-	struct tally t = { 0 };
-	int door = play_door("check");
 
-	if (door < 0)
-		return play_fail("door");
-	for (unsigned i = 0; i < n; i++) {
-		int fd = poll(&p, 1, WAIT_MS) == 1 ? accept4(listener, NULL, NULL, SOCK_CLOEXEC)
-						   : -1;
-
-		if (fd < 0 || ask_whose(door, fd, a[2], &t) < 0)
+	for (unsigned i = 0; i < n; i++)
+		if (poll(&p, 1, WAIT_MS) != 1 ||
+		    hold(accept4(listener, NULL, NULL, SOCK_CLOEXEC)) < 0)
 			return play_fail("muster");
-		close(fd);
-	}
-	close(door);
-	play_say(
-		"{\"ok\":true,\"mine\":%u,\"others\":%u,\"refused\":%u,\"word\":\"%s\",\"owner\":\"%s\"}",
-		t.mine, t.others, t.refused, t.word, t.owner);
+	play_ok();
 }
 
-/* volley IP PORT N: connects N times, each time until the other end has closed */
+/* volley IP PORT N: connects N times, and holds that; what it closes it closes at once */
 static void cmd_volley(char **a)
 {
 	unsigned n = (unsigned)atoi(a[3]);
 	struct linger hard = { 1, 0 };
-	struct timeval limit = { 60, 0 };
 	struct sockaddr_in at;
-	char byte;
 
 	endpoint(a[1], a[2], &at);
 	for (unsigned i = 0; i < n; i++) {
 		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-		setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-		setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
-		if (connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ||
-		    recv(fd, &byte, 1, 0) < 0)
+		if (hold(fd) < 0 ||
+		    setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)) < 0 ||
+		    connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
 			return play_fail("volley");
-		close(fd);
 	}
+	play_ok();
+}
+
+/* scatter: closes what is held */
+static void cmd_scatter(char **a)
+{
+	(void)a;
+	while (holds)
+		close(held[--holds]);
 	play_ok();
 }
 
@@ -294,8 +276,9 @@ static void cmd_quench(char **a)
 
 static const struct play_command commands[] = {
 	{ "mailbox", 2, cmd_mailbox }, { "take", 1, cmd_take },	    { "crowd", 3, cmd_crowd },
-	{ "round", 3, cmd_round },     { "listen", 3, cmd_listen }, { "muster", 3, cmd_muster },
-	{ "volley", 4, cmd_volley },   { "burn", 2, cmd_burn },	    { "quench", 2, cmd_quench },
+	{ "round", 3, cmd_round },     { "listen", 3, cmd_listen }, { "muster", 2, cmd_muster },
+	{ "volley", 4, cmd_volley },   { "scatter", 1, cmd_scatter },
+	{ "burn", 2, cmd_burn },       { "quench", 2, cmd_quench },
 };
 
 int main(int argc, char **argv)
