@@ -94,6 +94,28 @@ def upgrade(s):
             raise Wrong("only %d connections were made" % len(made))
 
 
+@test(107, 155, name="full_fails_for_a_while", kernels=("6.12",))
+def fails_for_a_while(s):
+    """Tracing is switched off while the daemon is down: it does not start at level reduced, which would remove what level
+    full remembers, and when it is on again goes on with all of it."""
+    good, svc = s.actor(s.a), s.service()
+    s.connect(good, svc, "one")
+    s.a.kill()
+    s.a.sh("echo 0 > /proc/sys/kernel/ftrace_enabled")
+    try:
+        s.a.start()
+        raise Accepted("it runs: %s" % s.a.sh("cat /run/log"))
+    except Wrong as e:
+        if "remembers" not in str(e) or "ftrace_enabled" not in str(e):
+            raise
+    finally:
+        s.a.sh("echo 1 > /proc/sys/kernel/ftrace_enabled")
+    s.a.start()
+    pins(s.a, "adopted")
+    if s.claims(s.sign(good, "one"))["cleat/level"] != "full":
+        raise Wrong("not full any more")
+
+
 @test(157, name="half_a_set_is_no_set", twin="pins_whole")
 def half(s):
     """Two hooks' pins are gone, and with them the hooks: the set is not adopted, so that nobody takes what it did not

@@ -24,6 +24,7 @@ struct kern {
 	const struct kern_pins *pins;
 	const uint8_t *lineage; /* the caller's */
 	enum kern_found found;
+	bool made; /* a set, by kern_attach() */
 	bool predecessor;
 	char replaced[512]; /* why what was found is not adopted */
 	struct ring_buffer *events;
@@ -200,6 +201,7 @@ static int attach_all(struct kern *k, int cgroup, char *error, size_t cap)
 static int hooks_in_place(struct kern *k, int cgroup, char *error, size_t cap)
 {
 	const struct kern_wanted w = wanted(k);
+	int err;
 
 	if (!k->pins)
 		return attach_all(k, cgroup, error, cap);
@@ -209,7 +211,9 @@ static int hooks_in_place(struct kern *k, int cgroup, char *error, size_t cap)
 	case KERN_FOUND_CHANGE:
 		return kern_adopt_change(&w, cgroup, &k->set, error, cap);
 	default:
-		return kern_adopt_make(&w, cgroup, &k->set, error, cap);
+		err = kern_adopt_make(&w, cgroup, &k->set, error, cap);
+		k->made = err == 0;
+		return err;
 	}
 }
 
@@ -272,7 +276,6 @@ static int attached(struct kern *k)
 int kern_attach(struct kern *k, char *error, size_t error_cap)
 {
 	owned_fd int cgroup = open(k->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	const struct kern_wanted w = wanted(k);
 	int err;
 
 	kern_hush();
@@ -289,9 +292,24 @@ int kern_attach(struct kern *k, char *error, size_t error_cap)
 	if (err < 0)
 		return kern_complain(error, error_cap, err, "cannot say what is ours (cleat_own)");
 	err = attached(k);
-	if (err < 0)
-		return kern_complain(error, error_cap, err, "cannot write cleat_config");
+	return err < 0 ? kern_complain(error, error_cap, err, "cannot write cleat_config") : 0;
+}
+
+int kern_tidy(struct kern *k, char *error, size_t error_cap)
+{
+	const struct kern_wanted w = wanted(k);
+
+	k->made = false;
 	return k->pins ? kern_adopt_tidy(&w, error, error_cap) : 0;
+}
+
+void kern_undo(struct kern *k)
+{
+	const struct kern_wanted w = wanted(k);
+
+	if (k->made)
+		kern_adopt_unmake(&w);
+	k->made = false;
 }
 
 uint32_t kern_level(const struct kern *k)

@@ -44,6 +44,11 @@ int kern_pins_open(const char *path, bool lock, struct kern_pins **ret, char *er
 void kern_pins_close(struct kern_pins *p);
 DEFINE_OWNER(kern_pins_owned, struct kern_pins, kern_pins_close)
 
+/* Does a set of level full lie there that was armed, with the labels of this lineage? *ret_name: which. Whether it can be
+ * adopted is another question. */
+bool kern_pins_remember(const struct kern_pins *p, const uint8_t lineage[KERN_LINEAGE],
+			char *ret_name, size_t cap);
+
 struct kern_disarmed {
 	unsigned sets, maps, programs, links, others;
 };
@@ -66,6 +71,10 @@ int kern_pins_guard(struct kern *k, const char *dir);
 /* Attaches every hook of the level that is not attached yet, all or nothing; arms nothing: that takes proof (kern_probe.h)
  * and an epoch. */
 int kern_attach(struct kern *k, char *error, size_t error_cap);
+/* Proved: every other set goes. Nothing is left to go back to then. */
+int kern_tidy(struct kern *k, char *error, size_t error_cap);
+/* Not proved: a set that kern_attach() made goes again, and what it took the name of has it back. */
+void kern_undo(struct kern *k);
 /* Complete and proved: from here on requests can be answered. The epoch stays where every hook was there and none was
  * missed all the time, else it is the next. */
 int kern_arm(struct kern *k);

@@ -347,6 +347,70 @@ int kern_adopt_look(const struct kern_wanted *w, struct kern_set *ret, enum kern
 	return 0;
 }
 
+/* ---- what a set of level full remembers ---- */
+
+/* One of another shape is taken for armed. */
+static bool was_armed(int set)
+{
+	struct bpf_map_info info = { 0 };
+	uint32_t len = sizeof(info);
+	struct cleat_config config;
+	owned_fd int fd = -1;
+
+	if (kern_pin_get(set, "map_cleat_config", &fd) < 0 ||
+	    bpf_obj_get_info_by_fd(fd, &info, &len) < 0 || info.type != BPF_MAP_TYPE_ARRAY ||
+	    info.key_size != sizeof(uint32_t) || info.value_size != sizeof(config) ||
+	    kern_config_get(fd, &config) < 0)
+		return true;
+	return config.epoch != 0;
+}
+
+static bool is_of_lineage(int set, const uint8_t lineage[KERN_LINEAGE])
+{
+	owned_mem struct kern_manifest *m = calloc(1, sizeof(*m));
+	owned_fd int fd = -1;
+
+	return m && kern_pin_get(set, "manifest", &fd) == 0 && kern_pin_kind(fd) == KERN_PIN_MAP &&
+	       kern_manifest_read(fd, m) == 0 &&
+	       memcmp(m->lineage, lineage, sizeof(m->lineage)) == 0;
+}
+
+struct memory {
+	const struct kern_pins *p;
+	const uint8_t *lineage;
+	char *name;
+	size_t cap;
+	bool is;
+};
+
+static int remembers_one(void *ctx, int dir, const char *name)
+{
+	struct memory *m = ctx;
+	const char *full = strstr(name, "_full_");
+	owned_fd int set = -1;
+
+	(void)dir;
+	if (!kern_pin_is_set_name(name) || !full || strlen(full) != strlen("_full_") + 16)
+		return 0; /* one that was only begun is of no use */
+	if (kern_pin_set_open(m->p, name, &set) < 0 || !is_of_lineage(set, m->lineage) ||
+	    !was_armed(set))
+		return 0;
+	snprintf(m->name, m->cap, "%s", name);
+	m->is = true;
+	return 0;
+}
+
+bool kern_pins_remember(const struct kern_pins *p, const uint8_t lineage[KERN_LINEAGE],
+			char *ret_name, size_t cap)
+{
+	struct memory m = { .p = p, .lineage = lineage, .name = ret_name, .cap = cap };
+
+	kern_pin_each(p->dir, remembers_one, &m);
+	return m.is;
+}
+
+/* ---- the directory ---- */
+
 struct survey {
 	const struct kern_pins *p;
 	bool any;

@@ -42,6 +42,8 @@ int kern_adopt_survey(const struct kern_pins *p, bool *ret_any, char *text, size
 /* Attaches the loaded object, pins it as a set, and puts it in the place of whatever has its name. */
 int kern_adopt_make(const struct kern_wanted *w, int cgroup, struct kern_set *set, char *error,
 		    size_t cap);
+/* The other way round: what kern_adopt_make() made goes, and what had its name has it again. */
+void kern_adopt_unmake(const struct kern_wanted *w);
 /* Replaces the programs of a set by the loaded object's, without a gap. */
 int kern_adopt_change(const struct kern_wanted *w, int cgroup, struct kern_set *set, char *error,
 		      size_t cap);

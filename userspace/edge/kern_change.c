@@ -95,21 +95,21 @@ static int walk_pin(const struct kern_wanted *w, int dir, const struct kern_set 
 }
 
 struct set_names {
-	char is[KERN_PIN_NAME], begun[KERN_PIN_NAME + 8], aside[KERN_PIN_NAME + 8];
+	char is[KERN_PIN_NAME], begun[KERN_PIN_NAME + 8];
 };
 
 static void names_of(const struct kern_wanted *w, struct set_names *ret)
 {
 	kern_pin_set_name(CLEAT_ABI_VERSION, w->object->level, w->object->layout, ret->is);
 	snprintf(ret->begun, sizeof(ret->begun), "%s_new", ret->is);
-	snprintf(ret->aside, sizeof(ret->aside), "%s_old", ret->is);
 }
 
-/* In place of what has the name now: between the two renames there is no set of that name, and who looks then makes
- * one anew. */
+/* In one step: what had the name has that of what was begun then, and stays attached until the others go. */
 static int set_name_take(const struct kern_pins *p, const struct set_names *n)
 {
-	if (renameat(p->dir, n->is, p->dir, n->aside) < 0 && errno != ENOENT)
+	if (renameat2(p->dir, n->begun, p->dir, n->is, RENAME_EXCHANGE) == 0)
+		return 0;
+	if (errno != ENOENT)
 		return -errno;
 	return renameat(p->dir, n->begun, p->dir, n->is) < 0 ? -errno : 0;
 }
@@ -123,8 +123,6 @@ int kern_adopt_make(const struct kern_wanted *w, int cgroup, struct kern_set *se
 
 	names_of(w, &n);
 	err = kern_pin_set_remove(w->pins, n.begun); /* what a death left */
-	if (err == 0)
-		err = kern_pin_set_remove(w->pins, n.aside);
 	if (err == 0 && mkdirat(w->pins->dir, n.begun, 0700) < 0)
 		err = -errno;
 	if (err == 0)
@@ -146,6 +144,17 @@ int kern_adopt_make(const struct kern_wanted *w, int cgroup, struct kern_set *se
 	if (err < 0)
 		kern_pin_set_remove(w->pins, n.begun);
 	return err;
+}
+
+void kern_adopt_unmake(const struct kern_wanted *w)
+{
+	struct set_names n;
+
+	names_of(w, &n);
+	if (renameat2(w->pins->dir, n.begun, w->pins->dir, n.is, RENAME_EXCHANGE) == 0)
+		kern_pin_set_remove(w->pins, n.begun);
+	else
+		kern_pin_set_remove(w->pins, n.is);
 }
 
 /* ---- taken over ---- */

@@ -3,6 +3,7 @@
 #include "room/arming.h"
 
 #include "base/log.h"
+#include "base/twin.h"
 #include "edge/machine.h"
 #include "model/assertion.h"
 #include <errno.h>
@@ -103,9 +104,30 @@ static int try_level(const struct arming_options *o, uint32_t level, struct armi
 		if (err < 0)
 			disprove(a->kern);
 	}
-	if (err < 0)
+	/* the sets before this one go when it is proved, and not sooner */
+	if (err == 0)
+		err = kern_tidy(a->kern, line, cap);
+	if (err < 0) {
+		if (a->kern)
+			kern_undo(a->kern);
 		arming_close(a);
+	}
 	return err;
+}
+
+/* Level full was here and may be again: what its set remembers is not given up for a start that failed. */
+static bool must_be_full(const struct arming_options *o, char *line, size_t cap)
+{
+	char name[64] = "";
+
+	if (o->level != CLEAT_LEVEL_NONE || !kept(full_remembered) || !o->pins || !o->lineage ||
+	    !kern_pins_remember(o->pins, o->lineage, name, sizeof(name)))
+		return false;
+	snprintf(
+		line, cap,
+		"level reduced would cost what %s remembers: try again, or give it up: cleatd disarm, or --level reduced",
+		name);
+	return true;
 }
 
 /* -EEXIST: what is pinned there is not ours, at whatever level. */
@@ -120,7 +142,8 @@ int arming_open(const struct arming_options *o, struct arming *ret, char *line, 
 		if (err == 0)
 			a.why[0] = '\0';
 	}
-	if (err < 0 && err != -EEXIST && o->level != CLEAT_LEVEL_FULL)
+	if (err < 0 && err != -EEXIST && o->level != CLEAT_LEVEL_FULL &&
+	    !must_be_full(o, reduced, sizeof(reduced)))
 		err = try_level(o, CLEAT_LEVEL_REDUCED, &a, reduced, sizeof(reduced));
 	if (err == 0)
 		*ret = a;

@@ -621,6 +621,101 @@ def half_a_set(s, build):
     return "5 pins, each missing once; and another cgroup"
 
 
+@test(157)
+def replaced_in_one_step(s, build):
+    """A start that puts a fresh set in the place of an unfit one is killed before each of its renames: at any moment a set
+    has the name, and its hooks are attached."""
+    done = 0
+    for call in ("renameat", "renameat2"):
+        nth = 1
+        while True:
+            s.a.start(build, arguments=arguments(build))
+            s.a.stop()
+            os.unlink(the_set() + "/map_cleat_cb")
+            if start_cut(build, call, nth):
+                break
+            done, nth = done + 1, nth + 1
+            left = os.listdir(PINS)
+            if all(n.endswith(("_new", "_old")) for n in left) or not set(HOOKS) <= set(attached()):
+                raise Wrong("cut before %s %d: %s, attached %s" % (call, nth, left, attached()))
+    up(s, build, "adopted")
+    hooks()
+    s.a.stop()
+    return "%d cuts" % done
+
+
+def unproved(build):
+    """A start whose live probe cannot be made."""
+    rc, said = cleatd("strace", "-qq", "-o", "/dev/null", "-e", "trace=unshare", "-e", "inject=unshare:error=EAGAIN",
+                      *arguments(build))
+    if rc == 0 or "not-armed" not in said:
+        raise Wrong("exit %d: %s" % (rc, said))
+
+
+@test(153, 157)
+def proof_before_the_others_go(s, build):
+    """The live probe cannot be made: what the start attached is off again, and the set that was there before, of another
+    layout or unfit, is where it was. The older build goes on with its own."""
+    unproved(build)
+    if attached() or os.listdir(PINS):
+        raise Wrong("left: %s, %s" % (attached(), os.listdir(PINS)))
+    up(s, LAYOUT, "fresh")
+    actors, old = scene(s), the_set()
+    s.a.stop()
+    unproved(build)
+    if the_set() != old:
+        raise Wrong("the set before is gone")
+    hooks()
+    up(s, LAYOUT, "adopted")
+    goes_on(s, *actors)
+    s.a.stop()
+    os.unlink(old + "/map_cleat_cb")
+    unproved(LAYOUT)
+    if the_set() != old or os.path.exists(old + "/map_cleat_cb"):
+        raise Wrong("the unfit set is gone")
+    hooks()
+    return "a set of another layout and an unfit one stay"
+
+
+@test(155, 157, twins=("full_remembered",))
+def full_is_not_given_up(s, build):
+    """A set of level full with our labels is pinned, and full fails: no level reduced is taken instead, which would remove
+    it, unless root asks for it. One that was never armed, or has others' labels, is no reason."""
+    up(s, build, "fresh")
+    s.a.stop()
+    manifest = str(bpftool("map", "show", "pinned", the_set() + "/manifest")["id"])
+    old, full = the_set(), PINS + "/v1_full_0123456789abcdef"
+
+    def plant():
+        os.mkdir(full, 0o700)
+        bpftool("map", "pin", "id", manifest, full + "/manifest")
+
+    def auto(**more):
+        return [a if a != "reduced" else "auto" for a in arguments(build, **more)]
+    plant()
+    p = subprocess.run(["timeout", "5"] + auto(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, text=True)
+    if " ready " in p.stdout:
+        raise Accepted("level reduced, and what full remembered is gone: %s" % p.stdout)
+    if p.returncode != 1 or "remembers" not in p.stdout or "cleatd disarm" not in p.stdout:
+        raise Wrong("exit %d: %s" % (p.returncode, p.stdout))
+    if not os.path.exists(full + "/manifest"):
+        raise Wrong("the set is gone")
+    up(s, build, "adopted")                             # root asks for level reduced
+    s.a.stop()
+    if the_set() != old:
+        raise Wrong("two sets")
+    plant()
+    bpftool("map", "create", full + "/map_cleat_config", "type", "array", "key", "4", "value", "24", "entries", "1",
+            "name", "cleat_config")
+    s.a.start(build, arguments=auto())                  # never armed
+    s.a.stop()
+    plant()
+    s.a.start(build, arguments=auto(run="run2"))        # others' labels
+    s.a.stop()
+    return "refused once, taken three times"
+
+
 @test(153)
 def all_or_nothing(s, build):
     """A start that fails at any of its bpf calls leaves no hook and no set; the next one starts."""
