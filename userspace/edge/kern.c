@@ -69,9 +69,7 @@ static int take_loaded(struct kern *k)
 	}
 	if (err < 0 || !walk)
 		return err;
-	if (k->set.walk >= 0)
-		close(k->set.walk);
-	k->set.walk = fcntl(bpf_program__fd(walk), F_DUPFD_CLOEXEC, 3);
+	kern_set_hold(&k->set.walk, fcntl(bpf_program__fd(walk), F_DUPFD_CLOEXEC, 3));
 	return k->set.walk < 0 ? -errno : 0;
 }
 

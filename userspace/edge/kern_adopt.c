@@ -10,8 +10,10 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MANIFESTS_MAX 8
@@ -71,7 +73,8 @@ static int manifest_read(struct look *l, const char *name)
 	if (kern_pin_kind(fd) != KERN_PIN_MAP ||
 	    kern_manifest_read(fd, &l->manifests[l->manifest_count]) < 0)
 		return foreign(l, name, "is no manifest of ours");
-	l->manifest_count++;
+	if (!l->manifest_count++)
+		kern_set_hold(&l->set->manifest, take_fd(&fd));
 	return 0;
 }
 
@@ -87,6 +90,8 @@ static int manifests_read(struct look *l)
 {
 	int err = manifest_read(l, "manifest");
 
+	if (err == -ENOENT)
+		err = manifest_read(l, "manifest_new"); /* about to be put there again */
 	if (err == -ENOENT) {
 		unfit(l, "manifest", "is missing");
 		return 0;
@@ -119,11 +124,14 @@ static int maps_read(struct look *l)
 
 	bpf_object__for_each_map(map, l->w->object->bpf)
 	{
-		char name[KERN_PIN_NAME];
+		char name[KERN_PIN_NAME], beside[KERN_PIN_NAME + 4];
 		int fd = -1, err;
 
 		snprintf(name, sizeof(name), "map_%s", bpf_map__name(map));
+		snprintf(beside, sizeof(beside), "%s_new", name);
 		err = kern_pin_get(l->dir, name, &fd);
+		if (err == -ENOENT)
+			err = kern_pin_get(l->dir, beside, &fd);
 		if (err == -ENOENT) {
 			unfit(l, name, "is missing");
 			continue;
@@ -172,9 +180,7 @@ static int program_read(struct look *l, const char *name, const char *program)
 		return foreign(l, name, "cannot be opened");
 	if (kern_pin_kind(fd) != KERN_PIN_PROGRAM || !is_known(l, program, fd))
 		return foreign(l, name, "is not the program of that name");
-	if (l->set->walk >= 0)
-		close(l->set->walk);
-	l->set->walk = take_fd(&fd);
+	kern_set_hold(&l->set->walk, take_fd(&fd));
 	return 0;
 }
 
@@ -213,32 +219,30 @@ static bool is_map(const struct look *l, const char *name)
 static int read_one(void *ctx, int dir, const char *name)
 {
 	struct look *l = ctx;
-	char program[KERN_PIN_NAME];
+	char is[KERN_PIN_NAME];
 	const char *rest;
-	size_t len;
+	struct stat st;
 
 	if (!kern_pin_is_ours(dir, name))
 		return foreign(l, name, "is no file of root's alone");
 	if (strcmp(name, "manifest") == 0 || starts(name, "manifest_", &rest))
-		return 0; /* read already */
-	if (starts(name, "map_", &rest) && is_map(l, rest))
-		return 0;
-	if (!starts(name, "link_", &rest) && !starts(name, "prog_", &rest))
-		return foreign(l, name, "is nothing of ours");
-	len = strlen(rest);
-	snprintf(program, sizeof(program), "%s", rest);
-	if (len > 4 && strcmp(rest + len - 4, "_new") == 0) {
-		program[len - 4] = '\0'; /* attached beside the old one, or not yet put over it */
+		return 0;		  /* read already */
+	if (kern_pin_is_beside(name, is)) /* attached beside the old one, or not yet put over it */
 		l->half = true;
-	}
+	else
+		snprintf(is, sizeof(is), "%s", name);
+	if (starts(is, "map_", &rest) && is_map(l, rest))
+		return 0;
+	if (!starts(is, "link_", &rest) && !starts(is, "prog_", &rest))
+		return foreign(l, name, "is nothing of ours");
 	/* without a manifest nothing says what these are; the set is replaced */
 	if (!l->manifest_count)
 		return 0;
-	if (!is_named(l, program, name[0] == 'p'))
+	if (!is_named(l, rest, name[0] == 'p'))
 		return foreign(l, name, "is named by no manifest");
-	if (strlen(program) < len)
+	if (strcmp(is, name) != 0 && fstatat(dir, is, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return 0; /* the take-over to come removes it */
-	return name[0] == 'p' ? program_read(l, name, program) : link_read(l, name, program);
+	return name[0] == 'p' ? program_read(l, name, rest) : link_read(l, name, rest);
 }
 
 static const char *missing_of(const struct look *l, const struct kern_manifest *m)

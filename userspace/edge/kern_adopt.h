@@ -49,7 +49,7 @@ int kern_adopt_change(const struct kern_wanted *w, int cgroup, struct kern_set *
 		      size_t cap);
 /* A link that was attached anew, in the place of the pinned one. */
 int kern_adopt_relink(const struct kern_wanted *w, const char *name, int fd);
-/* Whatever of the set's links and maps is not pinned any more is pinned again; *ret_lost: how many. -ENOENT: the set's
+/* Whatever of the set is not pinned any more is pinned again; *ret_lost: how many. -ENOENT: the set's
  * directory is gone, and with it what a restart would adopt. */
 int kern_adopt_repin(const struct kern_wanted *w, const struct kern_set *set, unsigned *ret_lost);
 /* Removes every other set. */

@@ -80,6 +80,14 @@ static int manifest_pin(const struct kern_wanted *w, int dir, const char *name, 
 	return err < 0 ? failed(error, cap, err, "cannot make the", name) : 0;
 }
 
+static int manifest_hold(int dir, struct kern_set *set)
+{
+	int fd = -1, err = kern_pin_get(dir, "manifest", &fd);
+
+	kern_set_hold(&set->manifest, fd);
+	return err;
+}
+
 static int walk_pin(const struct kern_wanted *w, int dir, const struct kern_set *set, char *error,
 		    size_t cap)
 {
@@ -137,7 +145,9 @@ int kern_adopt_make(const struct kern_wanted *w, int cgroup, struct kern_set *se
 	if (err == 0)
 		err = manifest_pin(w, dir, "manifest", error, cap);
 	if (err == 0) {
-		err = set_name_take(w->pins, &n);
+		err = manifest_hold(dir, set);
+		if (err == 0)
+			err = set_name_take(w->pins, &n);
 		if (err < 0)
 			failed(error, cap, err, "cannot name the pins", n.is);
 	}
@@ -159,14 +169,18 @@ void kern_adopt_unmake(const struct kern_wanted *w)
 
 /* ---- taken over ---- */
 
-static int unlink_new(void *ctx, int dir, const char *name)
+/* A pin that a death left beside its name: one that was lost and about to be made again takes it, any other goes. */
+static int beside_settle(void *ctx, int dir, const char *name)
 {
-	size_t len = strlen(name);
+	char is[KERN_PIN_NAME];
+	struct stat st;
 
 	(void)ctx;
-	if (len > 4 && strcmp(name + len - 4, "_new") == 0 && unlinkat(dir, name, 0) < 0)
-		return -errno;
-	return 0;
+	if (!kern_pin_is_beside(name, is))
+		return 0;
+	if (fstatat(dir, is, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return unlinkat(dir, name, 0) < 0 ? -errno : 0;
+	return renameat(dir, name, dir, is) < 0 ? -errno : 0;
 }
 
 static int unlink_other_manifests(void *ctx, int dir, const char *name)
@@ -243,11 +257,14 @@ static int links_drop(const struct kern_wanted *w, int dir, struct kern_set *set
 	return 0;
 }
 
-static int manifest_settle(int dir, const char *name)
+static int manifest_settle(int dir, const char *name, struct kern_set *set)
 {
+	int err;
+
 	if (renameat(dir, name, dir, "manifest") < 0)
 		return -errno;
-	return kern_pin_each(dir, unlink_other_manifests, NULL);
+	err = kern_pin_each(dir, unlink_other_manifests, NULL);
+	return err < 0 ? err : manifest_hold(dir, set);
 }
 
 int kern_adopt_change(const struct kern_wanted *w, int cgroup, struct kern_set *set, char *error,
@@ -264,7 +281,7 @@ int kern_adopt_change(const struct kern_wanted *w, int cgroup, struct kern_set *
 	text_hex(&t, w->object->hash, 8);
 	err = kern_pin_set_open(w->pins, n.is, &dir);
 	if (err == 0)
-		err = kern_pin_each(dir, unlink_new, NULL);
+		err = kern_pin_each(dir, beside_settle, NULL);
 	if (err < 0)
 		return failed(error, cap, err, "cannot take over", n.is);
 	/* from here on who looks knows the new programs too */
@@ -279,7 +296,7 @@ int kern_adopt_change(const struct kern_wanted *w, int cgroup, struct kern_set *
 	/* the new one's are all attached: the old one's may miss one */
 	err = links_drop(w, dir, set);
 	if (err == 0)
-		err = manifest_settle(dir, manifest);
+		err = manifest_settle(dir, manifest, set);
 	return err < 0 ? failed(error, cap, err, "cannot end the take-over of", n.is) : 0;
 }
 
@@ -337,22 +354,43 @@ static bool same_object(int a, int b)
 }
 
 /* 1: it was not there, or another thing was, and it is there again. */
-static int repin(int dir, const char *kind, const struct kern_named *held)
+static int repin(int dir, const char *kind, const char *name, int held)
 {
 	char pin[KERN_PIN_NAME];
 	owned_fd int fd = -1;
 	int err;
 
-	snprintf(pin, sizeof(pin), "%s_%s", kind, held->name);
+	snprintf(pin, sizeof(pin), "%s%s", kind, name);
 	err = kern_pin_get(dir, pin, &fd);
-	if (err == 0 && same_object(fd, held->fd))
+	if (err == 0 && same_object(fd, held))
 		return 0;
-	err = kern_pin_replace(dir, pin, held->fd);
+	err = kern_pin_replace(dir, pin, held);
 	return err < 0 ? err : 1;
+}
+
+static int repin_all(int dir, const char *kind, const struct kern_named *held, unsigned count,
+		     unsigned *lost)
+{
+	int err = 0;
+
+	for (unsigned i = 0; err >= 0 && i < count; i++) {
+		err = repin(dir, kind, held[i].name, held[i].fd);
+		*lost += err > 0;
+	}
+	return err < 0 ? err : 0;
+}
+
+static int repin_one(int dir, const char *kind, const char *name, int held, unsigned *lost)
+{
+	int err = held >= 0 ? repin(dir, kind, name, held) : 0;
+
+	*lost += err > 0;
+	return err < 0 ? err : 0;
 }
 
 int kern_adopt_repin(const struct kern_wanted *w, const struct kern_set *set, unsigned *ret_lost)
 {
+	const struct bpf_program *walk = kern_object_walk(w->object);
 	struct set_names n;
 	owned_fd int dir = -1;
 	int err;
@@ -360,13 +398,13 @@ int kern_adopt_repin(const struct kern_wanted *w, const struct kern_set *set, un
 	*ret_lost = 0;
 	names_of(w, &n);
 	err = kern_pin_set_open(w->pins, n.is, &dir);
-	for (unsigned i = 0; err >= 0 && i < set->link_count; i++) {
-		err = repin(dir, "link", &set->links[i]);
-		*ret_lost += err > 0;
-	}
-	for (unsigned i = 0; err >= 0 && i < set->map_count; i++) {
-		err = repin(dir, "map", &set->maps[i]);
-		*ret_lost += err > 0;
-	}
-	return err < 0 ? err : 0;
+	if (err == 0)
+		err = repin_all(dir, "link_", set->links, set->link_count, ret_lost);
+	if (err == 0)
+		err = repin_all(dir, "map_", set->maps, set->map_count, ret_lost);
+	if (err == 0 && walk)
+		err = repin_one(dir, "prog_", bpf_program__name(walk), set->walk, ret_lost);
+	if (err == 0)
+		err = repin_one(dir, "", "manifest", set->manifest, ret_lost);
+	return err;
 }

@@ -197,6 +197,16 @@ int kern_pin_get(int dir, const char *name, int *ret_fd)
 	return 0;
 }
 
+bool kern_pin_is_beside(const char *name, char ret[KERN_PIN_NAME])
+{
+	size_t len = strlen(name);
+
+	if (len < 5 || len >= KERN_PIN_NAME || strcmp(name + len - 4, "_new") != 0)
+		return false;
+	snprintf(ret, KERN_PIN_NAME, "%.*s", (int)len - 4, name);
+	return true;
+}
+
 enum kern_pin_kind kern_pin_kind(int fd)
 {
 	char link[AT_MAX], to[64];
@@ -220,6 +230,8 @@ int kern_pin_replace(int dir, const char *name, int fd)
 	int err;
 
 	snprintf(beside, sizeof(beside), "%s_new", name);
+	if (unlinkat(dir, beside, 0) < 0 && errno != ENOENT) /* what a death left */
+		return -errno;
 	err = kern_pin_put(dir, beside, fd);
 	if (err == 0 && renameat(dir, beside, dir, name) < 0)
 		err = -errno;

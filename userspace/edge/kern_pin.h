@@ -37,6 +37,8 @@ int kern_pin_get(int dir, const char *name, int *ret_fd);
 enum kern_pin_kind kern_pin_kind(int fd);
 /* Pins as @name, whatever is there now: under another name first, then over it, so that @name is always there. */
 int kern_pin_replace(int dir, const char *name, int fd);
+/* Is it that other name? *ret: of what. */
+bool kern_pin_is_beside(const char *name, char ret[KERN_PIN_NAME]);
 
 /* Removes a set, whole. What is detached by it is detached when this returns. */
 int kern_pin_set_remove(const struct kern_pins *p, const char *name);

@@ -9,7 +9,7 @@
 
 void kern_set_init(struct kern_set *s)
 {
-	*s = (struct kern_set){ .walk = -1 };
+	*s = (struct kern_set){ .walk = -1, .manifest = -1 };
 }
 
 static void close_all(struct kern_named *at, unsigned *count)
@@ -22,9 +22,15 @@ void kern_set_close(struct kern_set *s)
 {
 	close_all(s->links, &s->link_count);
 	close_all(s->maps, &s->map_count);
-	if (s->walk >= 0)
-		close(s->walk);
-	s->walk = -1;
+	kern_set_hold(&s->walk, -1);
+	kern_set_hold(&s->manifest, -1);
+}
+
+void kern_set_hold(int *at, int fd)
+{
+	if (*at >= 0)
+		close(*at);
+	*at = fd;
 }
 
 static struct kern_named *find(const struct kern_named *at, unsigned count, const char *name)

@@ -23,7 +23,8 @@ struct kern_set {
 	struct kern_named links[KERN_SET_MAX]; /* by their program's name */
 	unsigned map_count;
 	unsigned link_count;
-	int walk; /* -1: none */
+	int walk;     /* -1: none */
+	int manifest; /* -1: not pinned */
 };
 
 void kern_set_init(struct kern_set *s);
@@ -32,6 +33,8 @@ void kern_set_close(struct kern_set *s);
 int kern_set_add_map(struct kern_set *s, const char *name, int fd);
 int kern_set_add_link(struct kern_set *s, const char *name, int fd);
 void kern_set_drop_link(struct kern_set *s, const char *name);
+/* The walk or the manifest: another descriptor in the place of what is held. */
+void kern_set_hold(int *at, int fd);
 /* Borrowed; -1: no such one. */
 int kern_set_map(const struct kern_set *s, const char *name);
 int kern_set_link(const struct kern_set *s, const char *name);

@@ -621,6 +621,41 @@ def half_a_set(s, build):
     return "5 pins, each missing once; and another cgroup"
 
 
+@test(154, 157)
+def lost_and_pinned_again(s, build):
+    """Each kind of pin is removed under a daemon that runs: it is there again, also where a death left the name that it is
+    made under; and a start completes what a death left of that."""
+    up(s, build, "fresh")
+    actors, at = scene(s), the_set()
+    names = ("manifest", "link_reduced_conn", "map_cleat_cb")
+
+    def log():
+        return open(DIR + "/log").read()
+    for name in names:
+        if name == "map_cleat_cb":
+            bpftool("map", "pin", "id", str(bpftool("map", "show", "pinned", at + "/map_cleat_cb")["id"]), at + "/" + name + "_new")
+        before = log().count("pinned again")
+        os.unlink(at + "/" + name)
+        until(lambda: log().count("pinned again") > before, "%s to be pinned again" % name, 10)
+        if not os.path.exists(at + "/" + name) or os.path.exists(at + "/" + name + "_new"):
+            raise Wrong("%s: %s" % (name, os.listdir(at)))
+    good, svc, one = actors[:3]
+    for name in names + ("beside",):
+        kill(s)
+        if name == "beside":            # the rename was refused
+            bpftool("map", "pin", "id", str(bpftool("map", "show", "pinned", at + "/map_cleat_cb")["id"]), at + "/map_cleat_cb_new")
+        else:
+            os.rename(at + "/" + name, at + "/" + name + "_new")
+        up(s, build, "changed")
+        hooks()
+        actors = good, svc, one, *goes_on(s, *actors)
+        left = os.listdir(the_set())
+        if any(n.endswith("_new") or n.startswith("manifest_") for n in left) or not set(names) <= set(left):
+            raise Wrong("left: %s" % left)
+    s.a.stop()
+    return "%d lost, 4 deaths" % len(names)
+
+
 @test(157)
 def replaced_in_one_step(s, build):
     """A start that puts a fresh set in the place of an unfit one is killed before each of its renames: at any moment a set
