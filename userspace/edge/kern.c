@@ -196,6 +196,25 @@ static int attach_all(struct kern *k, int cgroup, char *error, size_t cap)
 	return err;
 }
 
+/* A hook that the object before had not: what was born without it belongs to no epoch of this one. Written before the hook
+ * is attached, so that whoever comes after a death begins the next epoch, too. */
+static int gap_tell(struct kern *k)
+{
+	struct bpf_program *program = NULL;
+	struct cleat_config config;
+	uint32_t zero = 0;
+	int err;
+
+	while ((program = kern_object_next(k->object, program)))
+		if (kern_set_link(&k->set, bpf_program__name(program)) < 0)
+			break;
+	err = program ? kern_config(k, &config) : 0;
+	if (err < 0 || !program)
+		return err;
+	config.level = CLEAT_LEVEL_NONE;
+	return kern_map_put(map_fd(k, "cleat_config"), &zero, &config, BPF_ANY);
+}
+
 static int hooks_in_place(struct kern *k, int cgroup, char *error, size_t cap)
 {
 	const struct kern_wanted w = wanted(k);
@@ -207,6 +226,9 @@ static int hooks_in_place(struct kern *k, int cgroup, char *error, size_t cap)
 	case KERN_FOUND_WHOLE:
 		return 0;
 	case KERN_FOUND_CHANGE:
+		err = gap_tell(k);
+		if (err < 0)
+			return kern_complain(error, cap, err, "cannot write cleat_config");
 		return kern_adopt_change(&w, cgroup, &k->set, error, cap);
 	default:
 		err = kern_adopt_make(&w, cgroup, &k->set, error, cap);

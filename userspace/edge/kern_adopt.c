@@ -270,6 +270,20 @@ static void missing_find(struct look *l)
 		unfit(l, missing, "is missing");
 }
 
+/* A manifest that says it is of our object must name all of that. */
+static void object_find(struct look *l)
+{
+	const struct bpf_program *walk = kern_object_walk(l->w->object);
+	struct bpf_program *program = NULL;
+
+	while ((program = kern_object_next(l->w->object, program)))
+		if (kern_set_link(l->set, bpf_program__name(program)) < 0)
+			unfit(l, bpf_program__name(program),
+			      "is missing, and from the manifest, too");
+	if (walk && l->set->walk < 0)
+		unfit(l, bpf_program__name(walk), "is missing, and from the manifest, too");
+}
+
 static enum kern_found judge(struct look *l)
 {
 	const struct kern_manifest *m = &l->manifests[0];
@@ -282,7 +296,9 @@ static enum kern_found judge(struct look *l)
 		return KERN_FOUND_UNFIT;
 	if (l->half || memcmp(m->object, l->w->object->hash, sizeof(m->object)) != 0)
 		return KERN_FOUND_CHANGE;
-	return KERN_FOUND_WHOLE;
+	if (kept(pins_whole))
+		object_find(l);
+	return l->unfit ? KERN_FOUND_UNFIT : KERN_FOUND_WHOLE;
 }
 
 static int look(struct look *l, enum kern_found *ret)

@@ -78,12 +78,14 @@ int kern_manifest_read(int map, struct kern_manifest *ret)
 	if (bpf_obj_get_info_by_fd(map, &info, &len) < 0)
 		return -errno;
 	if (info.type != BPF_MAP_TYPE_ARRAY || info.key_size != sizeof(zero) ||
-	    info.value_size != sizeof(*ret) || info.max_entries != 1 || strcmp(info.name, NAME))
+	    info.value_size != sizeof(*ret) || info.max_entries != 1 || strcmp(info.name, NAME) ||
+	    info.map_flags)
 		return -EPERM;
 	err = kern_map_get(map, &zero, ret, 0);
 	if (err < 0)
 		return err;
-	/* one that takes what it holds was not frozen */
+	/* one that takes what it holds was not frozen; one made for reading, or to be mapped, would not take it either,
+	 * and be written to another way: it has flags */
 	if (kern_map_put(map, &zero, ret, BPF_ANY) != -EPERM)
 		return -EPERM;
 	if (ret->format != FORMAT || ret->count > KERN_SET_MAX)

@@ -656,6 +656,64 @@ def lost_and_pinned_again(s, build):
     return "%d lost, 4 deaths" % len(names)
 
 
+MANIFEST_HEAD, MANIFEST_ROW = 56, 56
+
+
+def manifest_forged(at, change, flags="0"):
+    """The set's manifest anew, frozen as ours is, with other bytes."""
+    rows = bpftool("map", "lookup", "pinned", at + "/manifest", "key", "hex", "00", "00", "00", "00")["value"]
+    value = change(bytearray(int(b, 16) for b in rows))
+    os.unlink(at + "/manifest")
+    bpftool("map", "create", at + "/manifest", "type", "array", "key", "4", "value", str(len(value)), "entries", "1",
+            "name", "cleat_manifest", "flags", flags)
+    bpftool("map", "update", "pinned", at + "/manifest", "key", "hex", "00", "00", "00", "00", "value", "hex",
+            *["%02x" % b for b in value])
+    bpftool("map", "freeze", "pinned", at + "/manifest")
+
+
+def without(name):
+    def change(value):
+        count = int.from_bytes(value[4:8], "little")
+        rows = [value[MANIFEST_HEAD + i * MANIFEST_ROW:][:MANIFEST_ROW] for i in range(count)]
+        rows = [r for r in rows if r.split(b"\0")[0].decode() != name]
+        value[4:8] = len(rows).to_bytes(4, "little")
+        value[MANIFEST_HEAD:] = b"".join(rows).ljust(len(value) - MANIFEST_HEAD, b"\0")
+        return value
+    return change
+
+
+@test(157, twins=("pins_whole",))
+def manifest_of_less(s, build):
+    """A manifest that names our object and leaves out one of its programs, and the set is without that hook: no whole set. Of
+    another object it is taken over, and what was born without the hook is of an epoch that is over. One that the kernel
+    calls frozen and that was made to be mapped is none."""
+    def other_object(value):
+        value[8] ^= 1
+        return without("reduced_conn6")(value)
+    up(s, MAIN, "fresh")
+    epoch = config(s)["epoch"]
+    s.a.stop()
+    os.unlink(the_set() + "/link_reduced_conn6")
+    manifest_forged(the_set(), other_object)
+    up(s, MAIN, "changed")
+    hooks()
+    if config(s)["epoch"] <= epoch:
+        raise Wrong("the epoch goes on")
+    s.a.stop()
+    os.unlink(the_set() + "/link_reduced_conn6")
+    manifest_forged(the_set(), without("reduced_conn6"))
+    s.a.start(build, arguments=arguments(build))
+    if "pins=adopted" in open(DIR + "/log").read():
+        raise Accepted("without a hook of its own: %s" % attached())
+    if "reduced_conn6 is missing" not in open(DIR + "/log").read():
+        raise Wrong(open(DIR + "/log").read())
+    hooks()
+    s.a.stop()
+    manifest_forged(the_set(), lambda value: value, flags="1024")
+    said = refused_start(build, "manifest", "disarm")
+    return said.split("error=")[-1].strip()[:120]
+
+
 @test(157)
 def replaced_in_one_step(s, build):
     """A start that puts a fresh set in the place of an unfit one is killed before each of its renames: at any moment a set
