@@ -190,6 +190,15 @@ static bool is_elsewhere(const struct look *l, const struct bpf_link_info *info)
 	return info->type == BPF_LINK_TYPE_CGROUP && info->cgroup.cgroup_id != l->w->cgroup_id;
 }
 
+/* Where it is attached in a cgroup, it is at the point that its program is for. */
+static bool is_at_point(const struct look *l, const struct bpf_link_info *info, const char *name)
+{
+	struct bpf_program *program = bpf_object__find_program_by_name(l->w->object->bpf, name);
+
+	return info->type != BPF_LINK_TYPE_CGROUP || !program ||
+	       info->cgroup.attach_type == (uint32_t)bpf_program__expected_attach_type(program);
+}
+
 static int link_read(struct look *l, const char *name, const char *program)
 {
 	struct bpf_link_info info = { 0 };
@@ -206,6 +215,8 @@ static int link_read(struct look *l, const char *name, const char *program)
 		return foreign(l, name, "has a program that cannot be looked at");
 	if (!is_known(l, program, fd))
 		return foreign(l, name, "has another program than the manifest says");
+	if (!is_at_point(l, &info, program))
+		return foreign(l, name, "is attached to another point");
 	if (is_elsewhere(l, &info))
 		unfit(l, name, "is attached to another cgroup, or to none any more");
 	return kern_set_add_link(l->set, program, take_fd(&link));
@@ -244,6 +255,55 @@ static int read_one(void *ctx, int dir, const char *name)
 		return 0; /* the take-over to come removes it */
 	return name[0] == 'p' ? program_read(l, name, rest) : link_read(l, name, rest);
 }
+
+/* ---- programs over maps ---- */
+
+static bool is_id_of(const struct kern_set *s, uint32_t id)
+{
+	for (unsigned i = 0; i < s->map_count; i++) {
+		struct bpf_map_info info = { 0 };
+		uint32_t len = sizeof(info);
+
+		if (bpf_obj_get_info_by_fd(s->maps[i].fd, &info, &len) == 0 && info.id == id)
+			return true;
+	}
+	return false;
+}
+
+/* A program's tag does not tell which maps it is over. */
+static bool is_over(const struct kern_set *s, int program)
+{
+	uint32_t ids[KERN_SET_MAX];
+	struct bpf_prog_info info = { .nr_map_ids = KERN_SET_MAX, .map_ids = (uintptr_t)ids };
+	uint32_t len = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(program, &info, &len) < 0 || info.nr_map_ids > KERN_SET_MAX)
+		return false;
+	for (uint32_t i = 0; i < info.nr_map_ids; i++)
+		if (!is_id_of(s, ids[i]))
+			return false;
+	return true;
+}
+
+static int maps_match(struct look *l)
+{
+	if (l->set->walk >= 0 && !is_over(l->set, l->set->walk))
+		return foreign(l, "prog", "works on other maps than those beside it");
+	for (unsigned i = 0; i < l->set->link_count; i++) {
+		struct bpf_link_info info = { 0 };
+		uint32_t len = sizeof(info);
+		owned_fd int program = -1;
+
+		if (bpf_obj_get_info_by_fd(l->set->links[i].fd, &info, &len) == 0)
+			program = bpf_prog_get_fd_by_id(info.prog_id);
+		if (program < 0 || !is_over(l->set, program))
+			return foreign(l, l->set->links[i].name,
+				       "works on other maps than those beside it");
+	}
+	return 0;
+}
+
+/* ---- whole? ---- */
 
 static const char *missing_of(const struct look *l, const struct kern_manifest *m)
 {
@@ -309,6 +369,8 @@ static int look(struct look *l, enum kern_found *ret)
 		err = kern_pin_each(l->dir, read_one, l);
 	if (err == 0)
 		err = maps_read(l);
+	if (err == 0 && !l->unfit && kept(pins_over_maps))
+		err = maps_match(l);
 	if (err < 0)
 		return err;
 	missing_find(l);

@@ -480,10 +480,6 @@ def plants(s):
     """name -> what root left in the set, and what the refusal must name."""
     at = the_set()
 
-    def links():
-        return {bpftool("prog", "show", "id", str(l["prog_id"]))["name"]: l["id"] for l in bpftool("link", "list")
-                if l["type"] == "cgroup"}
-
     def other_program():
         # the same name, other instructions: the other build's own, attached to the same cgroup
         os.makedirs(DIR + "/bpf", exist_ok=True)
@@ -496,10 +492,32 @@ def plants(s):
                     break
             else:
                 raise Wrong("the other build does not run")
-            ids = [l["id"] for l in bpftool("link", "list") if l["type"] == "cgroup" and bpftool(
-                "prog", "show", "id", str(l["prog_id"]))["name"] == "reduced_conn"]
+            theirs = DIR + "/bpf/cleat/" + os.listdir(DIR + "/bpf/cleat")[0]
+            link = bpftool("link", "show", "pinned", theirs + "/link_reduced_conn")
+            link = link[0] if isinstance(link, list) else link
             os.unlink(at + "/link_reduced_conn")
-            bpftool("link", "pin", "id", str(max(ids)), at + "/link_reduced_conn")
+            bpftool("link", "pin", "id", str(link["id"]), at + "/link_reduced_conn")
+        finally:
+            p.kill()
+            p.wait()
+            p.stdout.close()
+
+    def other_maps():
+        # the same programs, over maps of the same shape that another daemon made
+        os.makedirs(DIR + "/bpf", exist_ok=True)
+        subprocess.run(["mount", "-t", "bpf", "bpf", DIR + "/bpf"], check=True)
+        p = subprocess.Popen(arguments(MAIN, run="run2", pins=DIR + "/bpf/cleat"), stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            if not any(" ready " in line for line in p.stdout):
+                raise Wrong("the other daemon does not run")
+            theirs = DIR + "/bpf/cleat/" + os.listdir(DIR + "/bpf/cleat")[0]
+            os.unlink(at + "/map_cleat_cb")
+            bpftool("map", "pin", "id", str(bpftool("map", "show", "pinned", theirs + "/map_cleat_cb")["id"]),
+                    at + "/map_cleat_cb")
+            os.unlink(at + "/map_cleat_rules")
+            bpftool("map", "pin", "id", str(bpftool("map", "show", "pinned", theirs + "/map_cleat_rules")["id"]),
+                    at + "/map_cleat_rules")
         finally:
             p.kill()
             p.wait()
@@ -525,6 +543,7 @@ def plants(s):
 
     return {
         "another program": (other_program, "link_reduced_conn"),
+        "other maps": (other_maps, "works on other maps"),
         "links swapped": (swapped, "link_reduced_conn"),
         "a smaller map": (lambda: other_map("map_cleat_cb", "type", "hash", "key", "40", "value", "24", "entries", "1",
                                             "name", "cleat_cb", "flags", "1"), "map_cleat_cb"),
@@ -545,7 +564,7 @@ def plants(s):
     }
 
 
-@test(159)
+@test(159, twins=("pins_over_maps",))
 def planted(s, build):
     """What root or an older tool left in the place of our pins: the start is refused, names it and the way out, and changes
     nothing; disarm is that way."""
@@ -562,7 +581,7 @@ def planted(s, build):
         if says not in p.stdout or "disarm" not in p.stdout or p.returncode != 1:
             raise Wrong("%s: exit %d: %s" % (name, p.returncode, p.stdout))
         disarm()
-        if attached() and name != "another program" or os.path.exists(PINS):
+        if attached() and name not in ("another program", "other maps") or os.path.exists(PINS):
             raise Wrong("%s: disarm left %s" % (name, attached()))
         if os.path.ismount(DIR + "/bpf"):
             subprocess.run(["umount", DIR + "/bpf"], check=True)
