@@ -50,11 +50,11 @@ void kernel_pins_tell(const struct kernel_room *k)
 			kern_replaced(k->kern));
 }
 
-/* Where the memory of accepted connections was lost: its pins removed, or not to be adopted. No connection that is
- * established after our arming may be near enough in time to one that it accepted for the establishment check to take them for the same. */
+/* Where the memory of accepted connections was lost: its pins removed, or not to be adopted. Whoever accepted before us is
+ * gone: our rooms have their locks. No connection that is established after our arming may be near enough in time to one that it accepted for the establishment check to take them for the same. */
 void kernel_pins_wait(const struct kernel_room *k)
 {
-	uint64_t until = k->begun_ns + k->current.p->est_tolerance_ms * 1000000ull;
+	uint64_t until = clock_boot_ns() + k->current.p->est_tolerance_ms * 1000000ull;
 	struct timespec at = { (time_t)(until / 1000000000), (long)(until % 1000000000) };
 
 	if (kern_origin(k->kern) == KERN_ADOPTED || kern_origin(k->kern) == KERN_CHANGED)
