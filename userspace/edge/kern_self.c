@@ -116,12 +116,24 @@ static int say_way(const struct kern_self *s, const char *dir)
 	return err;
 }
 
+/* The next character of a path in mountinfo, where blanks and backslashes are octal. */
+static char point_next(const char **at)
+{
+	const char *p = *at;
+	bool octal = p[0] == '\\' && strspn(p + 1, "01234567") >= 3;
+
+	*at = p + (octal ? 4 : 1);
+	return octal ? (char)((p[1] - '0') << 6 | (p[2] - '0') << 3 | (p[3] - '0')) : p[0];
+}
+
 static bool is_on_way(const char *point, const char *dir)
 {
-	size_t n = strlen(point);
-
-	return strcmp(point, "/") == 0 ||
-	       (strncmp(point, dir, n) == 0 && (dir[n] == '/' || dir[n] == '\0'));
+	if (strcmp(point, "/") == 0)
+		return true;
+	while (*point && *dir)
+		if (point_next(&point) != *dir++)
+			return false;
+	return !*point && (*dir == '/' || !*dir);
 }
 
 /* Every mount on the way to @dir, in the mount namespace whose mountinfo this is. */
