@@ -52,7 +52,8 @@ bool kern_pins_remember(const struct kern_pins *p, const uint8_t lineage[KERN_LI
 struct kern_disarmed {
 	unsigned sets, maps, programs, links, others;
 };
-/* Removes whatever is in the directory, and the directory: everything is detached. None there is success. */
+/* Removes whatever is in the directory, and the directory: everything is detached. None there is success. -EPERM: it is a
+ * bpffs of its own, or nobody's of ours, and something there is no set. */
 int kern_pins_disarm(const char *path, struct kern_disarmed *ret, char *error, size_t cap);
 
 /* ---- the kernel side ---- */

@@ -3,6 +3,7 @@
 #include "edge/kern_pin.h"
 
 #include "../bpf/abi.h"
+#include "base/twin.h"
 #include <bpf/bpf.h>
 #include <dirent.h>
 #include <errno.h>
@@ -60,18 +61,36 @@ static int open_dir(const char *path, bool make, int *ret, char *error, size_t c
 	return 0;
 }
 
+/* Without a symbolic link in it: mounts and directories on the way are what is guarded. */
+static int path_of_dir(int dir, char *ret, size_t cap)
+{
+	char link[AT_MAX];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
+	n = readlink(link, ret, cap);
+	if (n < 0)
+		return -errno;
+	if ((size_t)n >= cap)
+		return -ENAMETOOLONG;
+	ret[n] = '\0';
+	return ret[0] == '/' ? 0 : -ENOENT;
+}
+
 int kern_pins_open(const char *path, bool lock, struct kern_pins **ret, char *error, size_t cap)
 {
 	owned(kern_pins_owned) struct kern_pins *p = calloc(1, sizeof(*p));
 	int err;
 
-	if (!p || strlen(path) >= sizeof(p->path))
-		return refuse(error, cap, p ? -ENAMETOOLONG : -ENOMEM, path, "too long a path");
+	if (!p)
+		return refuse(error, cap, -ENOMEM, path, "no memory");
 	p->dir = -1;
-	strcpy(p->path, path);
 	err = open_dir(path, lock, &p->dir, error, cap);
 	if (err < 0)
 		return err;
+	err = path_of_dir(p->dir, p->path, sizeof(p->path));
+	if (err < 0)
+		return refuse(error, cap, err, path, "has too long a path, or none any more");
 	if (lock && flock(p->dir, LOCK_EX | LOCK_NB) < 0)
 		return refuse(error, cap, -EBUSY, path,
 			      errno == EWOULDBLOCK
@@ -310,6 +329,53 @@ int kern_pin_set_remove(const struct kern_pins *p, const char *name)
 	return remove_one(&r, p->dir, name);
 }
 
+/* The root of a bpffs, or of a part of one that is mounted there. */
+static bool is_mount(int dir)
+{
+	struct stat st, up;
+
+	return fstat(dir, &st) < 0 || fstatat(dir, "..", &up, 0) < 0 || st.st_dev != up.st_dev ||
+	       st.st_ino == up.st_ino;
+}
+
+struct others {
+	unsigned sets, foreign;
+	char name[KERN_PIN_NAME]; /* of a foreign one */
+};
+
+static int tell_one(void *ctx, int dir, const char *name)
+{
+	struct others *o = ctx;
+
+	(void)dir;
+	if (kern_pin_is_set_name(name)) {
+		o->sets++;
+		return 0;
+	}
+	o->foreign++;
+	snprintf(o->name, sizeof(o->name), "%s", name);
+	return 0;
+}
+
+/* What is no set goes with our directory: the default one, or one with sets in it. A whole bpffs is everybody's. */
+static int may_disarm(int dir, const char *path, char *error, size_t cap)
+{
+	struct others o = { 0 };
+	bool is_ours = strcmp(path, KERN_PINS_DIR) == 0;
+	char why[KERN_PIN_NAME + 96];
+	int err = kern_pin_each(dir, tell_one, &o);
+
+	if (err < 0)
+		return refuse(error, cap, err, path, strerror(-err));
+	if (!kept(disarm_ours) || !o.foreign || (!is_mount(dir) && (is_ours || o.sets)))
+		return 0;
+	snprintf(
+		why, sizeof(why),
+		"%.60s there is nothing of ours, and nothing is removed: look, and remove it by hand",
+		o.name);
+	return refuse(error, cap, -EPERM, path, why);
+}
+
 int kern_pins_disarm(const char *path, struct kern_disarmed *ret, char *error, size_t cap)
 {
 	struct removal r = { 0 };
@@ -328,6 +394,9 @@ int kern_pins_disarm(const char *path, struct kern_disarmed *ret, char *error, s
 			"is on no bpffs: nothing there is a pin of ours; look, and remove it by hand");
 	if (flock(dir, LOCK_EX | LOCK_NB) < 0)
 		return refuse(error, cap, -EBUSY, path, "a cleatd uses these pins: stop it first");
+	err = may_disarm(dir, path, error, cap);
+	if (err < 0)
+		return err;
 	for (int i = 0; i < 16 && err == 0; i++) {
 		err = kern_pin_each(dir, remove_one, &r);
 		if (err == 0 && rmdir(path) < 0)

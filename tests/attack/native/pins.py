@@ -597,6 +597,38 @@ def plants_of(s, build):
     return names
 
 
+@test(159, twins=("disarm_ours",))
+def disarm_is_ours(s, build):
+    """A bpffs of its own for --pins: disarm removes our set, and nothing where something lies there that is no set; neither
+    does it in a directory of another tool's."""
+    at = DIR + "/own"                   # a part of one, where the kernel has put nothing
+    for d in (DIR + "/bpf", at):
+        os.makedirs(d, exist_ok=True)
+    subprocess.run(["mount", "-t", "bpf", "bpf", DIR + "/bpf"], check=True)
+    os.mkdir(DIR + "/bpf/own", 0o700)
+    subprocess.run(["mount", "--bind", DIR + "/bpf/own", at], check=True)
+    array = ("type", "array", "key", "4", "value", "4", "entries", "1", "name", "tc")
+    s.a.start(MAIN, arguments=arguments(MAIN, pins=at))
+    s.a.stop()
+    bpftool("map", "create", at + "/tc", *array)
+    os.mkdir(at + "/globals", 0o700)
+    bpftool("map", "create", at + "/globals/tc", *array)
+    for pins, what in ((at, "/tc"), (at + "/globals", "/globals/tc")):
+        rc, said = cleatd(build + "/cleatd", "disarm", "--pins", pins)
+        if not os.path.exists(at + what):
+            raise Accepted("%s is gone: %s" % (what, said))
+        if rc == 0 or "nothing is removed" not in said:
+            raise Wrong("exit %d: %s" % (rc, said))
+    hooks()
+    os.unlink(at + "/tc")
+    os.unlink(at + "/globals/tc")
+    os.rmdir(at + "/globals")
+    rc, said = cleatd(build + "/cleatd", "disarm", "--pins", at)
+    if rc or attached() or os.listdir(at):
+        raise Wrong("exit %d: %s; left %s" % (rc, said, os.listdir(at)))
+    return said.split("disarm ")[-1].strip()
+
+
 def no_bpffs(build):
     os.makedirs(DIR + "/plain", mode=0o700, exist_ok=True)
     refused_start(build, "is on no bpffs", pins=DIR + "/plain")
@@ -875,7 +907,8 @@ def run_one(s, f, build):
         if s.a.p and s.a.p.poll() is None:
             s.a.p.kill()
             s.a.p.wait()
-        subprocess.run(["umount", DIR + "/bpf"], stderr=subprocess.DEVNULL) if os.path.ismount(DIR + "/bpf") else None
+        for d in (DIR + "/own", DIR + "/bpf"):
+            subprocess.run(["umount", d], stderr=subprocess.DEVNULL) if os.path.ismount(d) else None
         if os.path.exists(PINS):
             disarm()
     return verdict, why, time.monotonic() - began
