@@ -7,6 +7,7 @@
 
 #include "../bpf/abi.h"
 #include "base/twin.h"
+#include "edge/kern_ext.h"
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -371,6 +372,9 @@ static int look(struct look *l, enum kern_found *ret)
 		err = maps_read(l);
 	if (err == 0 && !l->unfit && kept(pins_over_maps))
 		err = maps_match(l);
+	if (err == 0 && !l->unfit && kern_ext_find(l->set))
+		err = foreign(l, "",
+			      "has a program of which another one replaces a part (freplace)");
 	if (err < 0)
 		return err;
 	missing_find(l);
