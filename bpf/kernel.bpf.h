@@ -52,10 +52,8 @@
 #define ENOMEM		     12
 #define EACCES		     13
 #define MS_REMOUNT	     32 /* include/uapi/linux/mount.h */
-#define MS_UNBINDABLE	     (1 << 17)
-#define MS_PRIVATE	     (1 << 18)
-#define MS_SLAVE	     (1 << 19)
-#define MS_SHARED	     (1 << 20)
+#define MS_BIND		     4096
+#define MS_PROPAGATION	     (0xf << 17) /* MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED */
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 

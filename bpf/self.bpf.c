@@ -263,7 +263,8 @@ SEC("lsm/sb_mount")
 int BPF_PROG(cleat_s_mount, const char *dev, const struct path *path, const char *type,
 	     unsigned long flags)
 {
-	if (flags & (MS_REMOUNT | MS_UNBINDABLE | MS_PRIVATE | MS_SLAVE | MS_SHARED))
+	/* the kernel's own order: a bind mount may carry flags of propagation, and mounts all the same */
+	if (flags & MS_REMOUNT || (flags & MS_PROPAGATION && !(flags & MS_BIND)))
 		return 0; /* nothing is mounted */
 	return hides(path);
 }

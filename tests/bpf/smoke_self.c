@@ -198,6 +198,8 @@ static int by_mount(void *arg)
 	      "  nor the directory alone");
 	check(mount("/tmp", "/sys/fs", NULL, MS_BIND, NULL) == -1 && errno == EPERM,
 	      "  nor from above");
+	check(mount("/tmp", world.pins, NULL, MS_BIND | MS_PRIVATE, NULL) == -1 && errno == EPERM,
+	      "  nor by a bind mount that says it changes propagation");
 	check(mount(NULL, fs, NULL, MS_REMOUNT | MS_RDONLY, NULL) == -1 && errno == EPERM,
 	      "  nor mounted anew");
 	check(mount(world.pins, "/tmp/cleat-mnt", NULL, MS_BIND, NULL) == 0, "  bound elsewhere");
