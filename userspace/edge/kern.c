@@ -43,12 +43,18 @@ static int map_fd(const struct kern *k, const char *name)
 	return kern_set_map(&k->set, name);
 }
 
+static const struct kern_self *self_of(const struct kern *k)
+{
+	return k->level == CLEAT_LEVEL_FULL ? &k->self : NULL;
+}
+
 static struct kern_wanted wanted(const struct kern *k)
 {
 	return (struct kern_wanted){ .pins = k->pins,
 				     .object = k->object,
 				     .lineage = k->lineage,
-				     .cgroup_id = k->cgroup_id };
+				     .cgroup_id = k->cgroup_id,
+				     .self = self_of(k) };
 }
 
 /* What the object made, where the set has none. */
@@ -187,6 +193,8 @@ static int attach_all(struct kern *k, int cgroup, char *error, size_t cap)
 		err = kern_object_attach(program, cgroup, &fd);
 		if (err == 0)
 			err = kern_set_add_link(&k->set, bpf_program__name(program), fd);
+		if (err == 0)
+			err = kern_self_link(self_of(k), fd);
 		if (err < 0) {
 			snprintf(what, sizeof(what), "%s (%s) does not attach",
 				 bpf_program__name(program), bpf_program__section_name(program));
@@ -368,9 +376,9 @@ int kern_repin(struct kern *k, unsigned *ret_lost)
 int kern_link_replace(struct kern *k, unsigned i, int fd)
 {
 	const char *name = k->set.links[i].name;
-	int err = 0;
+	int err = kern_self_link(self_of(k), fd);
 
-	if (k->pins)
+	if (err == 0 && k->pins)
 		err = kern_adopt_relink(
 			&(struct kern_wanted){ .pins = k->pins, .object = k->object }, name, fd);
 	if (err < 0) {

@@ -16,6 +16,8 @@
 #include "edge/kern_object.h"
 #include "edge/kern_pin.h"
 
+struct kern_self;
+
 /* What was found; what is done with it. */
 enum kern_found {
 	KERN_FOUND_NOTHING, /* made anew */
@@ -27,8 +29,9 @@ enum kern_found {
 struct kern_wanted {
 	const struct kern_pins *pins;
 	const struct kern_object *object;
-	const uint8_t *lineage; /* KERN_LINEAGE bytes; NULL: any */
-	uint64_t cgroup_id;	/* that its links must be attached to */
+	const uint8_t *lineage;	      /* KERN_LINEAGE bytes; NULL: any */
+	uint64_t cgroup_id;	      /* that its links must be attached to */
+	const struct kern_self *self; /* where each new link is said to be ours; NULL: nowhere */
 };
 
 /* Looks, changes nothing. Maps, links and walk of a set that is WHOLE or to CHANGE come into *ret. @text: why it is

@@ -5,6 +5,7 @@
 #include "../bpf/abi.h"
 #include "base/bytes.h"
 #include "base/twin.h"
+#include "edge/kern_self.h"
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -44,7 +45,9 @@ static int links_make(const struct kern_wanted *w, int dir, int cgroup, struct k
 		err = kern_object_attach(program, cgroup, &fd);
 		if (err < 0)
 			return failed(error, cap, err, "cannot attach", name);
-		err = pin_as(dir, "link", name, fd);
+		err = kern_self_link(w->self, fd);
+		if (err == 0)
+			err = pin_as(dir, "link", name, fd);
 		if (err == 0)
 			err = kern_set_add_link(set, name, fd);
 		else
@@ -199,7 +202,8 @@ static bool takes_another(int link, const struct bpf_program *program)
 }
 
 /* Where a link takes another program that is one step; where not the new one is attached before the old one goes. */
-static int link_change(int dir, int cgroup, struct kern_set *set, struct bpf_program *program)
+static int link_change(const struct kern_wanted *w, int dir, int cgroup, struct kern_set *set,
+		       struct bpf_program *program)
 {
 	const char *name = bpf_program__name(program);
 	char pin[KERN_PIN_NAME];
@@ -212,7 +216,9 @@ static int link_change(int dir, int cgroup, struct kern_set *set, struct bpf_pro
 	if (err < 0)
 		return err;
 	snprintf(pin, sizeof(pin), "link_%s", name);
-	err = kern_pin_replace(dir, pin, fd);
+	err = kern_self_link(w->self, fd);
+	if (err == 0)
+		err = kern_pin_replace(dir, pin, fd);
 	if (err < 0) {
 		close(fd);
 		return err;
@@ -226,7 +232,7 @@ static int links_change(const struct kern_wanted *w, int dir, int cgroup, struct
 	struct bpf_program *program = NULL;
 
 	while ((program = kern_object_next(w->object, program))) {
-		int err = link_change(dir, cgroup, set, program);
+		int err = link_change(w, dir, cgroup, set, program);
 
 		if (err < 0)
 			return failed(error, cap, err, "cannot replace",

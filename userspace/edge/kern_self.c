@@ -71,6 +71,11 @@ static int say_link(const struct kern_self *s, int fd)
 	return err < 0 ? err : say(s, CLEAT_OWN_PROGRAM, info.prog_id, 0);
 }
 
+int kern_self_link(const struct kern_self *s, int link)
+{
+	return s ? say_link(s, link) : 0;
+}
+
 static int say_set(const struct kern_self *s, const struct kern_set *set)
 {
 	int err = set->walk >= 0 ? say_object(s, CLEAT_OWN_PROGRAM, set->walk) : 0;

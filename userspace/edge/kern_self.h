@@ -28,7 +28,10 @@ int kern_self_pins(struct kern_self *s, const char *dir);
  * adopted is refused to others. -EINVAL without a keeper. */
 int kern_self_before(const struct kern_self *s, const struct kern_object *object,
 		     const struct kern_set *set);
-/* When they are attached: the links too, and what was said before kern_self_begin() is ours no longer. @pins: NULL, or
+/* As soon as one is attached: until it is said anybody may take a descriptor of it, and detach it at any later time. @s:
+ * NULL, or what is ours at level full. */
+int kern_self_link(const struct kern_self *s, int link);
+/* When they are attached: the links once more, and what was said before kern_self_begin() is ours no longer. @pins: NULL, or
  * where the set lies with its manifest. */
 int kern_self_after(const struct kern_self *s, const struct kern_pins *pins,
 		    const struct kern_object *object, const struct kern_set *set);
