@@ -211,6 +211,8 @@ struct cgroup {
 	struct cgroup_subsys_state self;
 	struct kernfs_node *kn;
 	struct cgroup_root *root;
+	struct cgroup *
+		dom_cgrp; /* of a threaded one: the one whose processes' threads it has; else itself */
 };
 
 struct css_set {

@@ -49,9 +49,13 @@ static __always_inline bool is_root(struct task_struct *task)
 	return c->euid.val == 0 && c->user_ns->level == 0;
 }
 
+/* Its process and itself: who is in a threaded cgroup below is of the daemon's by its process alone. */
 static __always_inline bool is_keeper(const struct cleat_keeper *self, struct task_struct *task)
 {
 	if (kept(self_keeper) && cgroup_of(task)->kn->id != self->cgroup_id)
+		return false;
+	if (kept(self_threaded) && kept(self_keeper) &&
+	    task->cgroups->dfl_cgrp->kn->id != self->cgroup_id)
 		return false;
 	return is_root(task);
 }
@@ -360,15 +364,16 @@ int BPF_PROG(cleat_s_attach, struct cgroup *to, const char *path, struct task_st
 {
 	struct cleat_keeper *self = self_now();
 	struct cleat_event e = {};
-	bool comes, ours;
+	bool comes, below, ours;
 
 	if (!self || to->root->hierarchy_id != 0)
 		return 0;
 	comes = to->kn->id == self->cgroup_id;
+	below = to->dom_cgrp->kn->id == self->cgroup_id; /* or in it: a threaded one of it */
 	ours = is_room(task);
-	if (comes == ours)
+	if (ours ? comes : !below)
 		return 0; /* a room that comes back, or two strangers */
-	e.type = comes ? CLEAT_EVENT_SELF_ENTERED : CLEAT_EVENT_SELF_MOVED;
+	e.type = ours ? CLEAT_EVENT_SELF_MOVED : CLEAT_EVENT_SELF_ENTERED;
 	e.owner_pid = task->tgid;
 	event_about(&e, bpf_get_current_task_btf());
 	event_send(&e);
