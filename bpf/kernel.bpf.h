@@ -43,6 +43,7 @@
 #define TCP_REPAIR	     19 /* option names of level IPPROTO_TCP */
 #define TCP_ZEROCOPY_RECEIVE 35
 #define S_IFMT		     0170000
+#define S_IFDIR		     0040000
 #define S_IFSOCK	     0140000
 #define MAY_WRITE	     2
 #define PF_IO_WORKER	     0x00000010
@@ -152,8 +153,13 @@ struct inode {
 	};
 };
 
+struct qstr {
+	const unsigned char *name;
+};
+
 struct dentry {
 	struct dentry *d_parent;
+	struct qstr d_name;
 	struct inode *d_inode;
 	union {
 		struct hlist_node d_alias;
@@ -189,6 +195,8 @@ struct bpf_prog {
 
 struct file {
 	struct inode *f_inode;
+	struct path f_path;
+	void *private_data;
 };
 
 struct kernfs_node {

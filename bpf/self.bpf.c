@@ -4,6 +4,7 @@
  *
  *	lsm/bpf_map, lsm/bpf_prog	a descriptor of a map or program of ours: by id, by pin
  *	lsm/bpf				a descriptor of a link of ours by id (links have no hook)
+ *	lsm/file_receive		a descriptor of a map of ours that somebody, a room, gives away
  *	lsm/inode_permission		anything in the pins' directory
  *	lsm/inode_rename, _rmdir, lsm/path_chmod, _chown
  *					the directory itself
@@ -32,6 +33,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define SAY_AGAIN_NS 1000000000ull
 #define PINS_DEPTH   8
+#define NAME_BPF_MAP 0x0070616d2d667062ull /* "bpf-map" */
 
 static __always_inline struct cleat_keeper *self_now(void)
 {
@@ -149,6 +151,34 @@ int BPF_PROG(cleat_s_bpf, int cmd, union bpf_attr *attr)
 		return 0;
 	bpf_probe_read_kernel(&id, sizeof(id), &attr->link_id);
 	return object(CLEAT_OWN_LINK, id);
+}
+
+/* Files of BPF's maps have no inode of their own, but a name that nobody else can give. */
+static __always_inline bool is_map(const struct file *file)
+{
+	__u64 name = 0;
+
+	if (file->f_inode->i_sb->s_magic != ANON_INODE_FS_MAGIC)
+		return false;
+	bpf_probe_read_kernel_str(&name, sizeof(name),
+				  BPF_CORE_READ(file, f_path.dentry, d_name.name));
+	return name == NAME_BPF_MAP;
+}
+
+/* Rooms hold writable ones: one that was taken over would outlive itself in a client that it gave them to. */
+SEC("lsm/file_receive")
+int BPF_PROG(cleat_s_receive, struct file *file)
+{
+	struct cleat_keeper *self = self_now();
+	struct bpf_map *map;
+
+	if (!self || !is_map(file))
+		return 0;
+	map = file->private_data;
+	if (!is_ours(CLEAT_OWN_MAP, BPF_CORE_READ(map, id), 0) || room_now() ||
+	    is_keeper(self, bpf_get_current_task_btf()) || !kept(self_receive))
+		return 0;
+	return refused(self, CLEAT_OWN_MAP, 0, -EPERM);
 }
 
 /* ---- pins ---- */

@@ -160,6 +160,14 @@ static __always_inline bool stalls_on_close(const struct file *file)
 	       magic == CIFS_SUPER_MAGIC || magic == SMB2_SUPER_MAGIC || sb->s_user_ns->level;
 }
 
+/* A directory is a way out of the empty root that a room has. */
+static __always_inline bool not_for_rooms(const struct file *file)
+{
+	if (kept(room_directory) && (file->f_inode->i_mode & S_IFMT) == S_IFDIR)
+		return true;
+	return kept(room_file) && stalls_on_close(file);
+}
+
 SEC("lsm/file_receive")
 int BPF_PROG(cleat_receive, struct file *file)
 {
@@ -169,7 +177,7 @@ int BPF_PROG(cleat_receive, struct file *file)
 	struct sock *sk;
 
 	if ((file->f_inode->i_mode & S_IFMT) != S_IFSOCK)
-		return kept(room_file) && stalls_on_close(file) && room_now() ? -EPERM : 0;
+		return not_for_rooms(file) && room_now() ? -EPERM : 0;
 	sock = bpf_sock_from_file(file);
 	if (!sock)
 		return 0;

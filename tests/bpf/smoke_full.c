@@ -173,16 +173,31 @@ static int take(void *arg)
 	return 0;
 }
 
-/* A file whose close may wait for a stranger: the guest's /out is FUSE (virtiofs). */
-static void remote_file_check(struct handing *h, bool room)
+static bool is_given(struct handing *h, int what)
 {
 	int fd;
 
-	fd_send(h->to[0], h->remote);
+	fd_send(h->to[0], what);
 	fd = fd_receive(h->to[1]);
-	check((fd < 0) == room, room ? "  a room is given no file of FUSE" : "  others are");
 	if (fd >= 0)
 		close(fd);
+	return fd >= 0;
+}
+
+/* A directory; and a file whose close may wait for a stranger: the guest's /out is FUSE (virtiofs). */
+static void files_check(struct handing *h, bool room)
+{
+	int directory = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+
+	check(is_given(h, file), "  a file is given");
+	check(is_given(h, directory) != room,
+	      room ? "  a room is given no directory" : "  a directory");
+	if (h->remote >= 0)
+		check(is_given(h, h->remote) != room,
+		      room ? "  a room is given no file of FUSE" : "  a file of FUSE");
+	close(directory);
+	close(file);
 }
 
 static int room_take(void *arg)
@@ -193,16 +208,17 @@ static int room_take(void *arg)
 
 	check(kern_room_set(world.k, pidfd) == 0, "a room is marked");
 	failed = take(h);
-	if (h->remote >= 0)
-		remote_file_check(h, true);
+	files_check(h, true);
 	return failed;
 }
 
 static int remote_file(void)
 {
-	int fd = open("/out/log", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const char *path = "/out/cleat-smoke";
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	struct statfs fs;
 
+	unlink(path);
 	if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != FUSE_SUPER_MAGIC) {
 		printf("skip no FUSE at /out\n");
 		return -1;
@@ -218,8 +234,7 @@ static int give(void *arg)
 
 	check(pair_open(&h->p, "127.0.0.1", "127.0.0.1"), "hand-over: connect");
 	h->remote = remote_file();
-	if (h->remote >= 0)
-		remote_file_check(h, false);
+	files_check(h, false);
 	fd_send(h->to[0], h->p.client);
 	h->room = true;
 	check(child("plain", 0, room_take, h) == 0, "  to a room");

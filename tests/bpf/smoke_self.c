@@ -45,6 +45,17 @@ static struct {
 	char dir[64];
 } other;
 
+static unsigned events; /* that came */
+
+static void count_event(void *ctx, const struct cleat_event *e)
+{
+	(void)ctx;
+	if (e->type == CLEAT_EVENT_SELF_REFUSED)
+		events |= 1u << e->place;
+	else if (e->type > CLEAT_EVENT_SELF_REFUSED)
+		events |= 1u << (16 + e->type);
+}
+
 static int below; /* a directory below the pins', opened before anything was refused */
 
 static __u32 id_of(int kind, int fd)
@@ -272,6 +283,83 @@ static int displaces(void *arg)
 	return 0;
 }
 
+struct given {
+	int via[2];
+	bool room, wanted;
+	const char *what;
+};
+
+static int receives(void *arg)
+{
+	const struct given *g = arg;
+	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0), fd;
+
+	if (g->room)
+		check(kern_room_set(world.k, pidfd) == 0, "  a room");
+	fd = fd_receive(g->via[1]);
+	check((fd >= 0) == g->wanted, g->what);
+	return 0;
+}
+
+static void given_check(const char *cgroup, unsigned uid, struct given g, int fd)
+{
+	check(socketpair(AF_UNIX, SOCK_DGRAM, 0, g.via) == 0, "passed on");
+	fd_send(g.via[0], fd);
+	check(child(cgroup, uid, receives, &g) == 0, "  asked for");
+	close(g.via[0]);
+	close(g.via[1]);
+}
+
+/* By somebody who holds it, a room that was taken over. */
+static void given_tests(void)
+{
+	int ours = kinds[MAP].fd(kinds[MAP].id[0]);
+	int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+
+	given_check("plain", 0, (struct given){ .what = "  no map of ours is given away" }, ours);
+	given_check("plain", 1001, (struct given){ .what = "  nor to another uid" }, ours);
+	given_check("keeper", 1001, (struct given){ .what = "  nor to one in the keeper's cgroup" },
+		    ours);
+	given_check("keeper", 0, (struct given){ .wanted = true, .what = "  to the keeper it is" },
+		    ours);
+	given_check("keeper", 1001,
+		    (struct given){ .room = true, .wanted = true, .what = "  and to a room" },
+		    ours);
+	given_check("plain", 0, (struct given){ .wanted = true, .what = "  another tool's map is" },
+		    other.map);
+	given_check("plain", 0,
+		    (struct given){ .wanted = true, .what = "  another tool's program is" },
+		    other.program);
+	given_check("plain", 0, (struct given){ .wanted = true, .what = "  a file is" }, file);
+	close(ours);
+	close(file);
+}
+
+/* A thread's cgroup below the keeper's: its processes are the keeper's, as the kernel counts. */
+static void threaded_check(void)
+{
+	unsigned before;
+	char path[400];
+	int fd;
+
+	cgroup_make("keeper/threads");
+	snprintf(path, sizeof(path), "%s/keeper/threads/cgroup.type", world.base);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	check(fd >= 0 && write(fd, "threaded", 8) == 8, "a threaded cgroup below the keeper's");
+	close(fd);
+	for (int i = 0; i < 8; i++)
+		kern_events_read(world.k, count_event, NULL);
+	before = events;
+	events = 0;
+	check(child("keeper/threads", 0, not_enough, (char[]){ "  is not the keeper's" }) == 0,
+	      "  entered");
+	for (int i = 0; i < 8; i++)
+		kern_events_read(world.k, count_event, NULL);
+	check(events & 1u << (16 + CLEAT_EVENT_SELF_ENTERED), "  which is told");
+	events |= before;
+	cgroup_remove("keeper/threads");
+}
+
 /* The service manager removes the cgroup of a daemon that ended and makes it again. */
 static void keeper_again(void)
 {
@@ -334,17 +422,6 @@ static void pins_remove(void)
 	close(below);
 }
 
-static unsigned events;
-
-static void count_event(void *ctx, const struct cleat_event *e)
-{
-	(void)ctx;
-	if (e->type == CLEAT_EVENT_SELF_REFUSED)
-		events |= 1u << e->place;
-	else if (e->type > CLEAT_EVENT_SELF_REFUSED)
-		events |= 1u << (16 + e->type);
-}
-
 /* Every way, until one leads somewhere. */
 static bool outsiders(void)
 {
@@ -386,8 +463,10 @@ void self_tests(void)
 		kern_events_read(world.k, count_event, NULL); /* what came before */
 	events = 0;
 	check(outsiders(), "nobody but the keeper gets at what is ours");
+	given_tests();
 	self_room_tests();
 	cgroup_remove("keeper/below");
+	threaded_check();
 	keeper_again();
 	pins_remove();
 	check(pair_open(&p, "127.0.0.1", "127.0.0.1") && tag_of(p.client, &t) && t.conn.role,

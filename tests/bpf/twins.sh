@@ -31,12 +31,14 @@ forged_simultaneous|full|  is forged
 generation|full|  another generation, the same socket
 graft_owner|full|accepted by a prefork child
 place_ruled|full|  a place that has no rules in this generation is nobody's
+room_directory|full|  a room is given no directory
 room_file|full|  a room is given no file of FUSE
 room_socket|full|  a room may not send
 self_keeper|self|  no map of ours by id
 self_mounts|self|  the file system is not unmounted lazily
 self_objects|self|  no map of ours by id
 self_pins|self|  no descriptor by our pin
+self_receive|self|  no map of ours is given away
 self_rooms|self|  a room is not traced
 task_inputs|full|moved: the label is the present cgroup's
 trace|full|traced from another label: refused
