@@ -238,9 +238,9 @@ struct cleat_config {
 };
 _Static_assert(sizeof(struct cleat_config) == 24, "cleat_config has no padding");
 
-/* What is ours (self.bpf.c). The first three are objects of BPF, by their id; MOUNT is a mount by which
- * our pins are reached, by its id; WAY a directory on the way to them, by device and inode. ROOM and
- * PINS stand in events only. */
+/* What is ours (self.bpf.c). The first three are objects of BPF, by their id; MOUNT is a mount of init's
+ * namespace by which our pins are reached, by its id and device; WAY a directory on the way to them, by
+ * device and inode. ROOM and PINS stand in events only. */
 enum cleat_own {
 	CLEAT_OWN_NONE = 0,
 	CLEAT_OWN_MAP = 1,
@@ -255,7 +255,7 @@ enum cleat_own {
 struct cleat_own_key {
 	__u64 id;
 	__u32 kind; /* enum cleat_own */
-	__u32 dev;  /* of a WAY, as the kernel counts: major << 20 | minor */
+	__u32 dev;  /* of a MOUNT and a WAY, as the kernel counts: major << 20 | minor */
 };
 _Static_assert(sizeof(struct cleat_own_key) == 16, "cleat_own_key has no padding");
 

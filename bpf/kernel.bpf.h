@@ -54,6 +54,7 @@
 #define EACCES		     13
 #define MS_REMOUNT	     32 /* include/uapi/linux/mount.h */
 #define MS_BIND		     4096
+#define MNT_DETACH	     2
 #define MS_PROPAGATION	     (0xf << 17) /* MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED */
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
@@ -136,6 +137,10 @@ struct super_block {
 	struct user_namespace *s_user_ns;
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct hlist_node {
 	struct hlist_node *next;
 };
@@ -171,9 +176,21 @@ struct vfsmount {
 	struct super_block *mnt_sb;
 };
 
+struct mnt_namespace;
+
 struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
+	struct list_head mnt_mounts; /* mounts on it, by their mnt_child */
+	struct list_head mnt_child;
+	struct list_head mnt_share;	 /* its peers */
+	struct list_head mnt_slave_list; /* its slaves, by their mnt_slave */
+	struct list_head mnt_slave;
+	struct mount *mnt_master;
+	struct mnt_namespace *mnt_ns;
 	int mnt_id;
+	int mnt_group_id; /* 0: what happens below it spreads to no other mount */
 };
 
 struct path {
@@ -235,7 +252,22 @@ struct cred {
 };
 
 struct nsproxy {
+	struct mnt_namespace *mnt_ns;
 	struct net *net_ns;
+};
+
+struct task_struct;
+
+struct pid_namespace {
+	struct task_struct *child_reaper;
+};
+
+struct upid {
+	struct pid_namespace *ns;
+};
+
+struct pid {
+	struct upid numbers[1]; /* the first is of the initial namespace */
 };
 
 struct task_struct {
@@ -245,6 +277,7 @@ struct task_struct {
 	__u64 start_boottime;
 	const struct cred *real_cred;
 	struct nsproxy *nsproxy;
+	struct pid *thread_pid;
 	__u64 self_exec_id;
 	struct css_set *cgroups;
 };

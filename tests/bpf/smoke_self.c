@@ -17,7 +17,8 @@
 #include <unistd.h>
 
 void self_tests(void);
-void self_room_tests(void); /* smoke_room.c */
+void self_room_tests(void);  /* smoke_room.c */
+bool self_mount_tests(void); /* smoke_mount.c */
 
 #define MANY 512
 
@@ -190,41 +191,6 @@ static int by_directory(void *arg)
 	check(bpf_obj_get(path) >= 0 && chmod(other.dir, 0700) == 0 && rename(path, renamed) == 0 &&
 		      rename(renamed, path) == 0,
 	      "  another tool's pins are its own");
-	return 0;
-}
-
-static int by_mount(void *arg)
-{
-	const char *const fs = "/sys/fs/bpf";
-	char path[96];
-
-	(void)arg;
-	if (!refused(umount2(fs, MNT_DETACH), "  the file system is not unmounted lazily"))
-		return mount("bpf", fs, "bpf", 0, "mode=0700") < 0 ? 2 : 1;
-	check(errno == EPERM && umount2(fs, 0) == -1 && errno == EPERM, "  nor otherwise");
-	mkdir("/tmp/cleat-mnt", 0700);
-	check(umount2("/sys", MNT_DETACH) == -1 && errno == EPERM, "  nor with what holds it");
-	check(mount("none", fs, "tmpfs", 0, NULL) == -1 && errno == EPERM, "  nor hidden");
-	check(mount("none", world.pins, "tmpfs", 0, NULL) == -1 && errno == EPERM,
-	      "  nor the directory alone");
-	check(mount("/tmp", "/sys/fs", NULL, MS_BIND, NULL) == -1 && errno == EPERM,
-	      "  nor from above");
-	check(mount("/tmp", world.pins, NULL, MS_BIND | MS_PRIVATE, NULL) == -1 && errno == EPERM,
-	      "  nor by a bind mount that says it changes propagation");
-	check(mount(NULL, fs, NULL, MS_REMOUNT | MS_RDONLY, NULL) == -1 && errno == EPERM,
-	      "  nor mounted anew");
-	check(mount(world.pins, "/tmp/cleat-mnt", NULL, MS_BIND, NULL) == 0, "  bound elsewhere");
-	snprintf(path, sizeof(path), "/tmp/cleat-mnt/map");
-	check(bpf_obj_get(path) == -EACCES, "    it is refused as well");
-	check(umount2("/tmp/cleat-mnt", 0) == 0, "    and may go");
-	check(mount("none", "/tmp/cleat-mnt", "tmpfs", 0, NULL) == 0 &&
-		      umount2("/tmp/cleat-mnt", 0) == 0 &&
-		      mount(NULL, "/", NULL, MS_PRIVATE, NULL) == 0,
-	      "  mounts elsewhere are nobody's business");
-	check(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-		      umount2(fs, MNT_DETACH) == 0 && mount("none", "/sys", "tmpfs", 0, NULL) == 0,
-	      "  nor what another mount namespace does to itself");
-	rmdir("/tmp/cleat-mnt");
 	return 0;
 }
 
@@ -431,8 +397,7 @@ static bool outsiders(void)
 		return false;
 	check(counted(CLEAT_COUNT_SELF_REFUSED) >= before + 30, "  which is counted");
 	return child("plain", 0, by_pin, NULL) == 0 && child("plain", 0, by_directory, NULL) == 0 &&
-	       child("plain", 0, by_mount, NULL) == 0 &&
-	       child("keeper", 1001, by_boxed_root, NULL) == 0 &&
+	       self_mount_tests() && child("keeper", 1001, by_boxed_root, NULL) == 0 &&
 	       child("keeper", 1001, not_enough, (char[]){ "  nor another uid in its cgroup" }) ==
 		       0 &&
 	       child("keeper/below", 0, not_enough, (char[]){ "  nor root in one below" }) == 0 &&

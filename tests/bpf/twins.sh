@@ -40,6 +40,8 @@ self_objects|self|  no map of ours by id
 self_pins|self|  no descriptor by our pin
 self_receive|self|  no map of ours is given away
 self_rooms|self|  a room is not traced
+self_spread|self|  nor by a copy of it from which that spreads
+self_threaded|self|  is not the keeper's
 task_inputs|full|moved: the label is the present cgroup's
 trace|full|traced from another label: refused
 untagged|full|  and none later, either

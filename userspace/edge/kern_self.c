@@ -10,9 +10,11 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
@@ -103,6 +105,23 @@ static __u32 dev_of(const struct stat *st)
 	return major(st->st_dev) << 20 | minor(st->st_dev);
 }
 
+/* The directory that is covered by what is mounted at @path: when that is moved away, nothing is put there instead. */
+static int say_covered(const struct kern_self *s, const char *path)
+{
+	const char *name = strrchr(path, '/') + 1;
+	owned_fd int above = -1;
+	char parent[4096];
+	struct stat st;
+
+	snprintf(parent, sizeof(parent), "%.*s", (int)(name - path), path);
+	above = open_tree(AT_FDCWD, parent, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (above < 0)
+		return errno == EINVAL ? 0 : -errno;
+	if (fstatat(above, name, &st, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT) < 0)
+		return -errno;
+	return say(s, CLEAT_OWN_WAY, st.st_ino, dev_of(&st));
+}
+
 /* Every directory of @dir's path but the root: who mounts there hides the pins. */
 static int say_way(const struct kern_self *s, const char *dir)
 {
@@ -117,6 +136,8 @@ static int say_way(const struct kern_self *s, const char *dir)
 		snprintf(path, sizeof(path), "%.*s", at ? (int)(at++ - dir) : (int)strlen(dir),
 			 dir);
 		err = stat(path, &st) < 0 ? -errno : say(s, CLEAT_OWN_WAY, st.st_ino, dev_of(&st));
+		if (err == 0)
+			err = say_covered(s, path);
 	}
 	return err;
 }
@@ -141,21 +162,24 @@ static bool is_on_way(const char *point, const char *dir)
 	return !*point && (*dir == '/' || !*dir);
 }
 
-/* Every mount on the way to @dir, in the mount namespace whose mountinfo this is. */
-static int say_mounts(const struct kern_self *s, const char *mountinfo, const char *dir)
+/* Every mount on the way to @dir in init's mount namespace. The daemon's own may be another: that ends with it, and its
+ * mounts' ids are other mounts' then. */
+static int say_mounts(const struct kern_self *s, const char *dir)
 {
-	owned_file FILE *f = fopen(mountinfo, "re");
+	owned_file FILE *f = fopen("/proc/1/mountinfo", "re");
+	unsigned id, major_of, minor_of;
 	owned_mem char *line = NULL;
 	char point[4096];
 	size_t cap = 0;
-	unsigned id;
 	int err = 0;
 
 	if (!f)
 		return -errno;
 	while (err == 0 && getline(&line, &cap, f) > 0)
-		if (sscanf(line, "%u %*u %*s %*s %4095s", &id, point) == 2 && is_on_way(point, dir))
-			err = say(s, CLEAT_OWN_MOUNT, id, 0);
+		if (sscanf(line, "%u %*u %u:%u %*s %4095s", &id, &major_of, &minor_of, point) ==
+			    4 &&
+		    is_on_way(point, dir))
+			err = say(s, CLEAT_OWN_MOUNT, id, major_of << 20 | minor_of);
 	return err;
 }
 
@@ -173,9 +197,7 @@ int kern_self_pins(struct kern_self *s, const char *dir)
 		return -EINVAL;
 	err = say_way(s, dir);
 	if (err == 0)
-		err = say_mounts(s, "/proc/self/mountinfo", dir);
-	if (err == 0)
-		err = say_mounts(s, "/proc/1/mountinfo", dir);
+		err = say_mounts(s, dir);
 	if (err < 0)
 		return err;
 	s->is.pins_ino = st.st_ino;

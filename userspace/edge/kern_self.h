@@ -20,8 +20,8 @@ struct kern_set;
 void kern_self_begin(struct kern_self *s, int own, int self);
 /* Root in the cgroup of this path and id may touch what is ours. -ENAMETOOLONG. */
 int kern_self_keeper(struct kern_self *s, const char *path, __u64 id);
-/* @dir, on a bpffs, everything below it, and the mounts and directories by which it is reached from here and from
- * init's mount namespace. */
+/* @dir, on a bpffs, everything below it, the directories by which it is reached, those that mounts cover there, and
+ * the mounts by which it is reached in init's mount namespace. */
 int kern_self_pins(struct kern_self *s, const char *dir);
 
 /* Before the hooks are attached, so that none of them is attached and anybody's: from here on what is loaded and what was
