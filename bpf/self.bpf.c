@@ -27,7 +27,7 @@
  * as ours: these walls protect from other processes of root, who has other ways to do damage; no
  * verdict about a connection hangs on them.
  */
-#include "task.bpf.h"
+#include "mount.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -75,13 +75,6 @@ static __always_inline bool may(const struct cleat_keeper *self)
 	struct task_struct *task = bpf_get_current_task_btf();
 
 	return is_keeper(self, task) || (room_now() && is_root(task));
-}
-
-static __always_inline bool is_ours(__u32 kind, __u64 id, __u32 dev)
-{
-	struct cleat_own_key key = { .id = id, .kind = kind, .dev = dev };
-
-	return bpf_map_lookup_elem(&cleat_own, &key) != NULL;
 }
 
 /* Who lists all objects meets each of ours: one event a second, of a process and a kind, tells it. */
@@ -258,191 +251,6 @@ int BPF_PROG(cleat_s_chown, const struct path *path)
 }
 
 /* ---- the mounts by which the pins are reached ---- */
-
-/* A mount's id is given again when it is gone. So only mounts of init's namespace are ours: that one lasts, and what
- * has an id of ours in another is somebody else's. */
-static __always_inline struct mnt_namespace *inits_mounts(void)
-{
-	struct task_struct *task = bpf_get_current_task_btf();
-
-	return BPF_CORE_READ(task, thread_pid, numbers[0].ns, child_reaper, nsproxy, mnt_ns);
-}
-
-static __always_inline bool is_our_mount(struct mount *m, const struct mnt_namespace *ns)
-{
-	return ns && BPF_CORE_READ(m, mnt_ns) == ns &&
-	       is_ours(CLEAT_OWN_MOUNT, BPF_CORE_READ(m, mnt_id),
-		       BPF_CORE_READ(m, mnt.mnt_sb, s_dev));
-}
-
-static __always_inline struct mount *mount_of(struct vfsmount *mnt)
-{
-	return (void *)mnt - bpf_core_field_offset(struct mount, mnt);
-}
-
-static __always_inline bool mount_is_ours(struct vfsmount *mnt)
-{
-	return is_our_mount(mount_of(mnt), inits_mounts());
-}
-
-static __always_inline bool is_way(struct dentry *d)
-{
-	struct inode *at = BPF_CORE_READ(d, d_inode);
-
-	return at &&
-	       is_ours(CLEAT_OWN_WAY, BPF_CORE_READ(at, i_ino), BPF_CORE_READ(at, i_sb, s_dev));
-}
-
-#define MOUNTS_MAX (1 << 18) /* steps; a namespace may have 100000 mounts (fs.mount-max) */
-
-#define LIST(m, list)	    ((void *)(m) + bpf_core_field_offset(struct mount, list))
-#define MEMBER(at, list)    ((void *)(at)-bpf_core_field_offset(struct mount, list))
-#define IS_END(at, m, list) ((void *)(at) == LIST(m, list))
-
-/* What is mounted on @of at @point. */
-struct child {
-	struct mount *of, *found;
-	struct dentry *point;
-	struct list_head *next;
-};
-
-static long child_step(__u32 i, struct child *c)
-{
-	struct mount *m = MEMBER(c->next, mnt_child);
-
-	if (IS_END(c->next, c->of, mnt_mounts))
-		return 1;
-	if (BPF_CORE_READ(m, mnt_mountpoint) == c->point) {
-		c->found = m;
-		return 1;
-	}
-	c->next = BPF_CORE_READ(m, mnt_child.next);
-	return 0;
-}
-
-static __always_inline struct mount *child_at(struct mount *m, struct dentry *point)
-{
-	struct child c = { .of = m, .point = point };
-
-	c.next = BPF_CORE_READ(m, mnt_mounts.next);
-	bpf_loop(MOUNTS_MAX, child_step, &c, 0);
-	return c.found;
-}
-
-/* The kernel's way from a mount to all that what happens below it spreads to (fs/pnode.c, propagation_next): its slaves,
- * theirs, and then the next peer. */
-struct spread {
-	struct mount *from, *at, *master;
-	struct mnt_namespace *ns;
-	struct dentry *point;
-	bool unmount;
-	bool up;      /* all below @at is done */
-	bool reaches; /* ours; and where the way does not end */
-};
-
-/* What is mounted under one of ours hides nothing. */
-static __always_inline bool spread_hits(const struct spread *s, struct mount *m)
-{
-	struct mount *child;
-
-	if (BPF_CORE_READ(m, mnt_ns) != s->ns)
-		return false;
-	if (!s->unmount && !is_our_mount(m, s->ns))
-		return false;
-	child = child_at(m, s->point);
-	return s->unmount ? child && is_our_mount(child, s->ns) : !child;
-}
-
-static long spread_step(__u32 i, struct spread *s)
-{
-	struct mount *m = s->at;
-	struct mount *master = BPF_CORE_READ(m, mnt_master);
-	struct list_head *slave = BPF_CORE_READ(m, mnt_slave_list.next);
-	struct list_head *beside = BPF_CORE_READ(m, mnt_slave.next);
-
-	if (!s->up && !IS_END(slave, m, mnt_slave_list)) {
-		m = MEMBER(slave, mnt_slave);
-	} else if (master == s->master) {
-		m = MEMBER(BPF_CORE_READ(m, mnt_share.next), mnt_share);
-		if (m == s->from) {
-			s->reaches = false;
-			return 1;
-		}
-	} else if (!IS_END(beside, master, mnt_slave_list)) {
-		m = MEMBER(beside, mnt_slave);
-	} else {
-		s->at = master;
-		s->up = true;
-		return 0;
-	}
-	s->at = m;
-	s->up = false;
-	return spread_hits(s, m);
-}
-
-/* What is mounted or unmounted on @m at @point is so on one of ours as well, in whatever namespace @m is. Private mounts
- * and slaves, which is what containers have, reach nothing. */
-static __always_inline bool reaches_ours(struct mount *m, struct dentry *point, bool unmount)
-{
-	struct spread s = {
-		.from = m, .at = m, .point = point, .unmount = unmount, .reaches = true
-	};
-
-	if (!kept(self_spread) || !BPF_CORE_READ(m, mnt_group_id))
-		return false;
-	s.master = BPF_CORE_READ(m, mnt_master);
-	s.ns = inits_mounts();
-	bpf_loop(MOUNTS_MAX, spread_step, &s, 0);
-	return s.reaches;
-}
-
-/* Unmounted, @m takes one of ours with it. */
-static __always_inline bool takes_ours(struct mount *m)
-{
-	struct mount *parent = BPF_CORE_READ(m, mnt_parent);
-
-	return parent != m && reaches_ours(parent, BPF_CORE_READ(m, mnt_mountpoint), true);
-}
-
-/* All that is mounted below @root, as the kernel goes through it (fs/namespace.c, next_mnt). */
-struct tree {
-	struct mount *root, *at;
-	bool up;
-	bool takes; /* ours; and where the way does not end */
-};
-
-static long tree_step(__u32 i, struct tree *t)
-{
-	struct mount *m = t->at, *parent;
-	struct list_head *next = BPF_CORE_READ(m, mnt_mounts.next);
-
-	if (t->up || IS_END(next, m, mnt_mounts)) {
-		if (m == t->root) {
-			t->takes = false;
-			return 1;
-		}
-		parent = BPF_CORE_READ(m, mnt_parent);
-		next = BPF_CORE_READ(m, mnt_child.next);
-		if (IS_END(next, parent, mnt_mounts)) {
-			t->at = parent;
-			t->up = true;
-			return 0;
-		}
-	}
-	m = MEMBER(next, mnt_child);
-	t->at = m;
-	t->up = false;
-	return takes_ours(m);
-}
-
-/* A lazy unmount takes what is mounted below, too, and each of that spreads. */
-static __always_inline bool tree_takes_ours(struct mount *m)
-{
-	struct tree t = { .root = m, .at = m, .takes = true };
-
-	bpf_loop(MOUNTS_MAX, tree_step, &t, 0);
-	return t.takes;
-}
 
 static __always_inline int mounts(struct cleat_keeper *self)
 {
