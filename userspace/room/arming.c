@@ -83,9 +83,10 @@ static void disprove(struct kern *kern)
 	if (err == 0 && config.epoch && config.level != CLEAT_LEVEL_NONE)
 		err = kern_epoch_next(kern, CLEAT_LEVEL_NONE);
 	if (err < 0)
-		log_error("level-lost",
-			  "error=\"the kernel side that is pinned stays armed: %s\" remedy=\"cleatd disarm\"",
-			  strerror(-err));
+		log_error(
+			"level-lost",
+			"error=\"the kernel side that is pinned stays armed: %s\" remedy=\"cleatd disarm\"",
+			strerror(-err));
 }
 
 static int try_level(const struct arming_options *o, uint32_t level, struct arming *a, char *line,
