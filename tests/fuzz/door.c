@@ -76,7 +76,7 @@ static const struct door_entry entries[] = {
 	{ CLEAT_ASK_WHOIS, "whois", sizeof(struct cleat_ask_whois),
 	  sizeof(struct cleat_answer_whois), false, true, no },
 };
-static const struct door_room room = { entries, 4, NULL, identify, refuse, NULL };
+static const struct door_room room = { entries, 4, NULL, identify, refuse, NULL, false };
 static struct loop *loop;
 static struct reaper *reaper;
 static struct door *door;

@@ -75,7 +75,7 @@ static const struct door_entry entries[] = {
 	{ CLEAT_ASK_VERIFY, "verify", sizeof(struct cleat_ask_verify),
 	  sizeof(struct cleat_answer_sign), true, true, serve },
 };
-static const struct door_room room = { entries, 2, NULL, identify, refuse, NULL };
+static const struct door_room room = { entries, 2, NULL, identify, refuse, NULL, false };
 static struct reaper *reaper;
 static struct door *door;
 static pthread_t thread;

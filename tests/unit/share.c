@@ -97,13 +97,73 @@ Test(share, there_is_always_a_place_for_who_has_none)
 	cr_expect_eq(displaced, 1);
 }
 
+static unsigned enter_new(uint32_t uid, uint32_t pid, unsigned n, unsigned *displaced)
+{
+	unsigned given = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct share_item *out;
+
+		if (!share_enter_new(s, uid, pid, &items[used], &out))
+			continue;
+		if (out) {
+			share_leave(s, out);
+			*displaced += 1;
+		}
+		share_ready(s, &items[used]);
+		given++;
+		used++;
+	}
+	return given;
+}
+
+/* A neighbour has the uid's quarter and comes again and again: whoever else comes has a place in the reserve (of 16, a uid
+ * has 8) and the next turn but one there, and once it is known the neighbour makes room. */
+Test(share, who_is_new_is_heard_beside_a_flood_of_its_uid)
+{
+	static const struct {
+		const char *what;
+		uint32_t uid, pid;
+		unsigned each, given, displaced;
+		enum share_part full;
+	} rows[] = {
+		{ "a process: its uid's half", 1, 10, 40, 8, 0, SHARE_PART_UID },
+		{ "another of the same uid", 1, 11, 1, 1, 1, SHARE_PART_UID },
+		{ "and up to an even part", 1, 11, 20, 3, 3, SHARE_PART_UID },
+		{ "another uid", 2, 20, 20, 8, 0, SHARE_PART_UID },
+		{ "a third, when all is full", 3, 30, 20, 4, 4, SHARE_PART_WORKLOAD },
+	};
+	unsigned displaced = 0;
+	struct share_item *victim = NULL;
+
+	cr_assert_eq(enter(1, 7, MAX, &displaced), MAX / 4);
+	for (size_t r = 0; r < sizeof(rows) / sizeof(*rows); r++) {
+		displaced = 0;
+		unsigned given = enter_new(rows[r].uid, rows[r].pid, rows[r].each, &displaced);
+
+		if (r == 1)
+			victim = &items[used - 1];
+		cr_expect_eq(given, rows[r].given, "%s: given %u", rows[r].what, given);
+		cr_expect_eq(displaced, rows[r].displaced, "%s: displaced %u", rows[r].what,
+			     displaced);
+		cr_expect_eq(share_full(s, rows[r].uid, SHARE_NEW), rows[r].full, "%s: full",
+			     rows[r].what);
+	}
+	cr_assert_neq(share_turn(s), victim);
+	cr_assert_eq(share_turn(s), victim);
+	share_leave(s, victim);
+	displaced = 0;
+	cr_expect_eq(enter(1, 8, 1, &displaced), 1);
+	cr_expect_eq(displaced, 1, "the neighbour made room");
+}
+
 /* Who comes back often leaves nothing behind. */
 Test(share, known_owners_go)
 {
 	struct share_item *out;
 
 	for (uint32_t uid = 0; uid < 65536; uid++) {
-		cr_assert(share_enter(s, uid, SHARE_NEW, &items[0], &out));
+		cr_assert(share_enter_new(s, uid, 65536 - uid, &items[0], &out));
 		share_ready(s, &items[0]);
 		cr_assert_eq(share_turn(s), &items[0]);
 		share_leave(s, &items[0]);

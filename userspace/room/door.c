@@ -12,7 +12,6 @@
 	(REAPER_RING + REAPER_SLOW + 2 * DOOR_FDS_MAX) /* descriptors kept free of connections */
 #define ACCEPTS_MAX 32				       /* of one round */
 #define TURNS_MAX   64 /* of one round: then who just came is heard */
-#define AT_ONCE_MAX 4  /* of one round: identified before their turn */
 #define TICK_MS	    1000
 #define IDLE_S	    300 /* a connection that says nothing for so long ends */
 #define UNKNOWN_S   3	/* and one of nobody that could be identified */
@@ -24,8 +23,8 @@ unsigned door_capacity(void)
 
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur <= FDS_APART + 64)
 		return 0;
-	/* two each: at level reduced a connection holds a pidfd */
-	return (unsigned)((files.rlim_cur - FDS_APART - 64) / 2);
+	/* two each: at level reduced a connection holds a pidfd; and the quarter that is not identified yet, one each */
+	return (unsigned)((files.rlim_cur - FDS_APART - 64) * 4 / 9);
 }
 
 static uint64_t now_ns(void)
@@ -63,18 +62,23 @@ static void connection_close(struct connection *c)
 	free(c);
 }
 
-/* A place in the share of @group, by displacing whoever holds too much where it must be. */
-static bool place_take(struct connection *c, uint32_t group)
+static void displace(struct door *d, struct share_item *displaced)
 {
-	struct door *d = c->door;
+	if (!displaced)
+		return;
+	d->counts.displaced++;
+	connection_close(connection_of(displaced));
+}
+
+/* A place in the share of its workload, by displacing whoever holds too much where it must be. */
+static bool place_take(struct connection *c)
+{
 	struct share_item *displaced;
 
-	if (!share_enter(d->shares, c->caller.share_uid, group, &c->item, &displaced))
+	if (!share_enter(c->door->shares, c->caller.share_uid, c->caller.tag.owner.label, &c->item,
+			 &displaced))
 		return false;
-	if (displaced) {
-		d->counts.displaced++;
-		connection_close(connection_of(displaced));
-	}
+	displace(c->door, displaced);
 	return true;
 }
 
@@ -150,7 +154,7 @@ static void settle(struct connection *c)
 
 	if (c->item.share)
 		share_leave(c->door->shares, &c->item);
-	if (err < 0 || !place_take(c, c->caller.tag.owner.label) ||
+	if (err < 0 || !place_take(c) ||
 	    loop_add(c->door->loop, &c->source, EPOLLIN | EPOLLRDHUP) < 0)
 		connection_refuse(c, c->caller.tag.owner.label);
 }
@@ -178,36 +182,49 @@ static void turn(struct connection *c)
 /* ---- the listener ---- */
 
 /* Whose share a connection is of: who connected, known or not. Decides nothing else. */
-static uint32_t uid_of(int fd)
+static struct ucred cred_of(int fd)
 {
 	struct ucred cred = { .uid = UINT32_MAX };
 	socklen_t len = sizeof(cred);
 
 	getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len);
-	return cred.uid;
+	return cred;
+}
+
+/* It is not known yet whose it is: it waits for its turn to be identified. */
+static void wait_new(struct connection *c, uint32_t pid)
+{
+	struct door *d = c->door;
+	struct share_item *displaced;
+
+	if (!share_enter_new(d->shares, c->caller.share_uid, pid, &c->item, &displaced)) {
+		connection_refuse(c, SHARE_NEW);
+		return;
+	}
+	displace(d, displaced);
+	share_ready(d->shares, &c->item);
 }
 
 static void connection_open(struct door *d, int fd)
 {
 	struct connection *c = calloc(1, sizeof(*c));
+	struct ucred cred = cred_of(fd);
 
 	if (!c) {
 		reaper_put(d->reaper, fd, NULL);
 		return;
 	}
 	*c = (struct connection){ .source = { fd, on_message, c }, .door = d, .used_ns = now_ns() };
-	c->caller = (struct caller){ .pidfd = -1, .share_uid = uid_of(fd) };
+	c->caller = (struct caller){ .pidfd = -1, .share_uid = cred.uid };
 	c->next = d->connections;
 	c->at = &d->connections;
 	if (c->next)
 		c->next->at = &c->next;
 	d->connections = c;
-	if (shares_has_place(d->shares, c->caller.share_uid) && place_take(c, SHARE_NEW))
-		share_ready(d->shares, &c->item);
-	else if (d->at_once++ < AT_ONCE_MAX)
-		settle(c); /* its workload may have less than its part of what its uid holds */
+	if (d->room->at_once)
+		settle(c);
 	else
-		connection_refuse(c, SHARE_NEW);
+		wait_new(c, (uint32_t)cred.pid);
 }
 
 /* Read fast, because the queue is one for all; who is known by then waits in his own. */
@@ -257,7 +274,6 @@ void door_round(struct door *d)
 {
 	struct share_item *item = NULL;
 
-	d->at_once = 0;
 	for (int i = 0; i < TURNS_MAX && reaper_has_room(d->reaper, DOOR_FDS_MAX + 4); i++) {
 		item = share_turn(d->shares);
 		if (!item)

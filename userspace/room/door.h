@@ -60,9 +60,12 @@ struct door_room {
 			      const char *detail, struct door_answer *answer);
 	/* Before each message: what of that may have changed since. NULL: nothing does. */
 	void (*again)(void *room, struct caller *c);
+	/* identify() is a look into a map: it is asked for each connection that comes, not in its turn. */
+	bool at_once;
 };
 
-/* @listen_fd stays the caller's. @max connections at most, a quarter of them for one uid, or one workload. */
+/* @listen_fd stays the caller's. @max connections at most, a quarter of them for one uid, or one workload; and a quarter as
+ * many that are not identified yet. */
 int door_open(struct loop *loop, struct reaper *reaper, int listen_fd, unsigned max,
 	      const struct door_room *room, struct door **ret);
 /* After every round of the loop: serves who is ready, in turns. */

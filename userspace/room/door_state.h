@@ -31,7 +31,6 @@ struct door {
 	struct connection *connections;
 	struct shares *shares;
 	uint64_t ticked_ns; /* when what is idle was last looked for */
-	unsigned at_once;   /* identified before their turn, this round */
 	struct door_counts counts;
 	union {
 		struct cleat_ask_head head;

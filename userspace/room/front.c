@@ -21,6 +21,7 @@ static int on_start(void *room, const void *body, int *fd)
 
 	(void)fd;
 	f->host = m->host;
+	f->door.at_once = m->level == CLEAT_LEVEL_FULL; /* the caller is recorded by then */
 	err = f->start(f->room);
 	if (err == 0)
 		err = door_open(f->loop, f->reaper, ROOM_FD_LISTEN,

@@ -6,7 +6,8 @@
 #include "base/twin.h"
 #include <errno.h>
 
-enum { UID, GROUP, OWNER }; /* kinds of nodes; an owner is below one of each other kind */
+/* Kinds of nodes; an owner is below a group and a uid, of the reserve if it is of the reserve itself. */
+enum { UID, GROUP, OWNER, NEW_UID, NEW_OWNER };
 
 /* One of a uid, a group or an owner. Lives while it has connections, descriptors being closed, or a place in a queue. */
 struct share {
@@ -29,7 +30,7 @@ struct share {
 };
 
 struct shares {
-	unsigned max, count, known;
+	unsigned max, count, known;	/* without the reserve, but for what is known */
 	unsigned groups;		/* that hold places */
 	unsigned buckets, nodes, fresh; /* pool[fresh] and behind were never used */
 	struct share **table;
@@ -37,6 +38,12 @@ struct shares {
 	struct share *active;
 	struct share *first, *last; /* groups that are ready */
 };
+
+/* Of the places, for a uid or a group; and the size of the reserve. */
+static unsigned quarter(const struct shares *s)
+{
+	return (s->max + 3) / 4;
+}
 
 int shares_new(unsigned max, struct shares **ret)
 {
@@ -47,7 +54,7 @@ int shares_new(unsigned max, struct shares **ret)
 	s->max = max;
 	s->buckets = 4 * max;
 	/* three for each connection, and for owners that left descriptors in the reaper */
-	s->nodes = 3 * (max + REAPER_RING + REAPER_SLOW);
+	s->nodes = 3 * (max + quarter(s) + REAPER_RING + REAPER_SLOW);
 	s->table = calloc(s->buckets, sizeof(struct share *));
 	s->pool = calloc(s->nodes, sizeof(*s->pool));
 	if (!s->table || !s->pool) {
@@ -99,6 +106,11 @@ static struct share *node_of(struct shares *s, unsigned kind, uint64_t key)
 	return n;
 }
 
+static bool is_owner(const struct share *n)
+{
+	return n->kind == OWNER || n->kind == NEW_OWNER;
+}
+
 static bool needed(struct share *n)
 {
 	return n->count || n->children || n->queued || reaper_charge_held(&n->charge);
@@ -134,20 +146,22 @@ void shares_sweep(struct shares *s)
 
 		if (!n->known || needed(n))
 			continue;
-		if (n->kind == OWNER)
+		if (is_owner(n))
 			owner_drop(s, n);
 		else
 			node_free(s, n);
 	}
 }
 
-static struct share *owner_find(struct shares *s, uint32_t uid, uint32_t group)
+/* @kind: OWNER, @part is its group; NEW_OWNER, @part is its process. */
+static struct share *owner_find(struct shares *s, unsigned kind, uint32_t uid, uint32_t part)
 {
-	struct share *n = node_of(s, OWNER, (uint64_t)uid << 32 | group);
+	struct share *n = node_of(s, kind, (uint64_t)uid << 32 | part);
+	uint32_t group = kind == OWNER ? part : SHARE_NEW;
 
 	if (!n || n->group)
 		return n;
-	n->uid = node_of(s, UID, uid);
+	n->uid = node_of(s, kind == OWNER ? UID : NEW_UID, uid);
 	if (n->uid)
 		n->uid->children++;
 	n->group = n->uid ? node_of(s, GROUP, kept(share_groups) ? group : uid) : NULL;
@@ -160,25 +174,25 @@ static struct share *owner_find(struct shares *s, uint32_t uid, uint32_t group)
 	return n;
 }
 
-static struct share *owner_of(struct shares *s, uint32_t uid, uint32_t group)
+static struct share *owner_of(struct shares *s, unsigned kind, uint32_t uid, uint32_t part)
 {
-	struct share *n = owner_find(s, uid, group);
+	struct share *n = owner_find(s, kind, uid, part);
 
 	if (n)
 		return n;
 	shares_sweep(s);
-	return owner_find(s, uid, group);
+	return owner_find(s, kind, uid, part);
 }
 
 /* ---- places ---- */
 
-/* Of the owners within @uid, @group or all: who holds most; of all, in the group that holds most. */
+/* Of the owners within a uid, a group or all places: who holds most; of all, in the group that holds most. */
 static struct share *largest(struct shares *s, const struct share *within)
 {
 	struct share *most = NULL;
 
 	for (struct share *n = s->active; n; n = n->active) {
-		if (within && n->uid != within && n->group != within)
+		if (within ? n->uid != within && n->group != within : n->kind == NEW_OWNER)
 			continue;
 		if (!most || (!within && n->group->count > most->group->count) ||
 		    ((within || n->group->count == most->group->count) && n->count > most->count))
@@ -193,14 +207,18 @@ static bool below_even(unsigned held, unsigned count, unsigned parts, bool new_p
 	return held + 1 <= count / (parts + new_part);
 }
 
+static unsigned uid_most(const struct shares *s, const struct share *n)
+{
+	return n->kind == OWNER ? quarter(s) : quarter(s) / 2;
+}
+
 /* Whose connection goes so that @n may have one; NULL: nobody's. */
 static struct share *to_displace(struct shares *s, struct share *n)
 {
-	unsigned quarter = (s->max + 3) / 4;
-	bool uid_full = n->uid->count >= quarter, group_full = n->group->count >= quarter;
+	bool uid_full = n->uid->count >= uid_most(s, n), group_full = n->group->count >= quarter(s);
 	struct share *within = uid_full ? n->uid : group_full ? n->group : NULL, *most;
 
-	if (uid_full && group_full)
+	if (uid_full && group_full && n->kind == OWNER)
 		return NULL; /* one would not do */
 	if (within) {
 		if (!below_even(n->count, within->count, within->owners, !n->count))
@@ -216,9 +234,10 @@ static struct share *to_displace(struct shares *s, struct share *n)
 
 static bool full(const struct shares *s, const struct share *n)
 {
-	unsigned quarter = kept(share_quarter) ? (s->max + 3) / 4 : s->max;
-
-	return s->count >= s->max || n->uid->count >= quarter || n->group->count >= quarter;
+	if (n->kind == OWNER && s->count >= s->max)
+		return true;
+	return kept(share_quarter) &&
+	       (n->uid->count >= uid_most(s, n) || n->group->count >= quarter(s));
 }
 
 /* Places that a uid or a group holds. */
@@ -230,16 +249,14 @@ static unsigned held(struct shares *s, unsigned kind, uint32_t key)
 	return 0;
 }
 
-bool shares_has_place(struct shares *s, uint32_t uid)
-{
-	return held(s, UID, uid) < (s->max + 3) / 4;
-}
-
 enum share_part share_full(struct shares *s, uint32_t uid, uint32_t group)
 {
-	if (!shares_has_place(s, uid))
+	if (group == SHARE_NEW)
+		return held(s, NEW_UID, uid) < quarter(s) / 2 ? SHARE_PART_WORKLOAD :
+								SHARE_PART_UID;
+	if (held(s, UID, uid) >= quarter(s))
 		return SHARE_PART_UID;
-	return held(s, GROUP, group) < (s->max + 3) / 4 ? SHARE_PART_ALL : SHARE_PART_WORKLOAD;
+	return held(s, GROUP, group) < quarter(s) ? SHARE_PART_ALL : SHARE_PART_WORKLOAD;
 }
 
 static void used_last(struct share *n, struct share_item *i)
@@ -256,10 +273,21 @@ static void used_never(struct share *n, struct share_item *i)
 	*(i->newer ? &i->newer->older : &n->newest) = i->older;
 }
 
-bool share_enter(struct shares *s, uint32_t uid, uint32_t group, struct share_item *i,
-		 struct share_item **ret_displaced)
+static void active_add(struct shares *s, struct share *n)
 {
-	struct share *n = owner_of(s, uid, group), *from;
+	n->uid->owners++;
+	n->group->owners++;
+	n->active_before = NULL;
+	n->active = s->active;
+	if (s->active)
+		s->active->active_before = n;
+	s->active = n;
+}
+
+static bool enter(struct shares *s, struct share *n, struct share_item *i,
+		  struct share_item **ret_displaced)
+{
+	struct share *from;
 
 	*ret_displaced = NULL;
 	*i = (struct share_item){ 0 };
@@ -271,21 +299,29 @@ bool share_enter(struct shares *s, uint32_t uid, uint32_t group, struct share_it
 			return false;
 		*ret_displaced = from->oldest;
 	}
-	if (n->count++ == 0) {
-		n->uid->owners++;
-		n->group->owners++;
-		n->active_before = NULL;
-		n->active = s->active;
-		if (s->active)
-			s->active->active_before = n;
-		s->active = n;
-	}
+	if (n->count++ == 0)
+		active_add(s, n);
 	n->uid->count++;
-	s->groups += n->group->count++ == 0;
-	s->count++;
+	n->group->count++;
+	if (n->kind == OWNER) {
+		s->groups += n->group->count == 1;
+		s->count++;
+	}
 	i->share = n;
 	used_last(n, i);
 	return true;
+}
+
+bool share_enter(struct shares *s, uint32_t uid, uint32_t group, struct share_item *i,
+		 struct share_item **ret_displaced)
+{
+	return enter(s, owner_of(s, OWNER, uid, group), i, ret_displaced);
+}
+
+bool share_enter_new(struct shares *s, uint32_t uid, uint32_t pid, struct share_item *i,
+		     struct share_item **ret_displaced)
+{
+	return enter(s, owner_of(s, NEW_OWNER, uid, pid), i, ret_displaced);
 }
 
 static void ready_take(struct share *n, struct share_item *i)
@@ -303,9 +339,12 @@ void share_leave(struct shares *s, struct share_item *i)
 		ready_take(n, i);
 	used_never(n, i);
 	i->share = NULL;
-	s->count--;
 	n->uid->count--;
-	s->groups -= --n->group->count == 0;
+	n->group->count--;
+	if (n->kind == OWNER) {
+		s->groups -= n->group->count == 0;
+		s->count--;
+	}
 	if (--n->count)
 		return;
 	n->uid->owners--;

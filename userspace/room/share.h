@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who is charged with what a door holds, and whose turn it is. An owner is a uid in a group; a group is a workload of
- * policy (its cgroup and all below it, under whatever uid), or everybody policy does not know, or who just came and is not
- * known yet. So neither cgroups made by the thousand nor the 65536 uids of a user namespace make anybody's share larger.
+ * policy (its cgroup and all below it, under whatever uid), or everybody policy does not know. So neither cgroups made by
+ * the thousand nor the 65536 uids of a user namespace make anybody's share larger.
  *
  * Places: a uid holds at most a quarter of them, a group too. Where a share or the whole is full, who holds less than
  * an even part displaces the connection used longest ago of who holds most; everybody else is refused.
+ * Who just came and is not known yet waits in a reserve beside these places, of which a uid has half at most: its owners are
+ * processes, because a neighbour may have its victim's uid and is told apart from it only later.
  * Turns: the groups one after the other, in a group its owners, of an owner the connections that have something to do: of n
  * groups nobody gets less than 1/n. An owner whose descriptors are still being closed waits; its messages stay its own.
  */
@@ -34,16 +36,18 @@ struct share_item {
 	bool ready;
 };
 
+/* @max places, and the reserve: a quarter as many. */
 int shares_new(unsigned max, struct shares **ret);
 void shares_free(struct shares *s);
 
 /* A place for @i. False: refused. @ret_displaced: must leave for it, at once; else NULL. */
 bool share_enter(struct shares *s, uint32_t uid, uint32_t group, struct share_item *i,
 		 struct share_item **ret_displaced);
-/* Who was refused: whose part of the places is full. */
+/* The same in the reserve, of group SHARE_NEW. */
+bool share_enter_new(struct shares *s, uint32_t uid, uint32_t pid, struct share_item *i,
+		     struct share_item **ret_displaced);
+/* Who was refused: whose part of the places, or of the reserve, is full. */
 enum share_part share_full(struct shares *s, uint32_t uid, uint32_t group);
-/* Has @uid less than it may hold? */
-bool shares_has_place(struct shares *s, uint32_t uid);
 void share_leave(struct shares *s, struct share_item *i);
 /* @i has something to do. */
 void share_ready(struct shares *s, struct share_item *i);

@@ -105,6 +105,27 @@ def hold(run, door, number):
     say(held=len(held))
 
 
+def crush(run, door, number):
+    """@number places held, and connections made one after the other as fast as can be, never with a question."""
+    hold, last, count = [], [], 0
+    while len(hold) < int(number):
+        for _ in range(50):                 # not faster than they are identified
+            hold.append(Door(run, door))
+        hold[-1].send(head(WHOAMI))
+        word_of(hold[-1])
+    say(ready=True, held=len(hold))
+    while not told_to_end():
+        for _ in range(100):
+            s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            s.connect("%s/%s.sock" % (run, door))
+            last.append(s)
+        count += 100
+        for s in last[:-200]:
+            s.close()
+        last = last[-200:]
+    say(count=count)
+
+
 def circle(run, door, rounds):
     """Connections whose client end lies in the queue of a socket that lies in its own, all of it passed to the room too: the
     room's copies are the last that is closed, and of that the kernel's collector takes no notice."""
@@ -182,7 +203,7 @@ def fin(run, door, number):
     say(worst=waits[-1], median=waits[len(waits) // 2])
 
 
-MODES = {f.__name__: f for f in (control, flood, hold, circle, linger, fin)}
+MODES = {f.__name__: f for f in (control, flood, hold, crush, circle, linger, fin)}
 
 
 def main():

@@ -177,5 +177,19 @@ def exhausted(s):
         busy, saw["count"], 1e3 * saw["worst"])
 
 
+def crushed(s):
+    """A neighbour with the victim's uid, in another cgroup, holds the uid's places and connects without a pause: the victim,
+    which holds none, gets one each time."""
+    def crowd():
+        return [Player("crush", "svc", 1001, "sign", 1024)]
+    before = s.a.counters("sign")["busy"]
+    saw = beside(s, crowd)
+    busy = s.a.counters("sign")["busy"] - before
+    if not busy:
+        raise Accepted("no connection of the neighbour was refused")
+    return "%d answers beside %d refusals of the same uid: the worst waited %.0f ms" % (saw["count"], busy, 1e3 * saw["worst"])
+
+
 TESTS = [("attack_112_114_close_stall_and_fin", lingering), ("attack_116_circles", circles), ("attack_117_slow_clients", slow),
-         ("attack_118_flood_and_fairness", floods), ("attack_143_all_places_taken", exhausted)]
+         ("attack_118_flood_and_fairness", floods), ("attack_143_all_places_taken", exhausted),
+         ("attack_143_crushed_by_its_own_uid", crushed)]
