@@ -28,6 +28,8 @@ static struct loop *loop;
 static char dir[] = "/tmp/door-XXXXXX";
 static struct sockaddr_un at = { .sun_family = AF_UNIX };
 static bool sender_is_other;
+static enum reason known = REASON_OK; /* who connects, from now on, and of which workload */
+static uint32_t label;
 
 /* ---- a room that says yes to everything well-formed ---- */
 
@@ -42,7 +44,12 @@ static void identify(void *room, int fd, struct caller *ret)
 {
 	(void)room;
 	(void)fd;
-	*ret = (struct caller){ .pidfd = -1, .reason = REASON_OK, .tag.owner.uid = 1 };
+	*ret = (struct caller){
+		.pidfd = -1,
+		.reason = known,
+		.who = known,
+		.tag.owner = { .uid = 1, .label = label },
+	};
 }
 
 static enum reason refuse(void *room, const struct door_call *call, enum reason reason,
@@ -414,6 +421,30 @@ Test(door, one_uid_has_a_quarter)
 		close(fds[0]);
 	}
 	cr_assert_fail("the place of a closed connection stays taken");
+}
+
+/* Who connected while nobody could say who it is: once it is known it is in the share of its workload. */
+Test(door, who_is_known_later_is_in_its_own_share_from_then_on)
+{
+	int fds[CONNECTIONS + 1];
+
+	known = REASON_NOT_ARMED;
+	for (int i = 0; i < CONNECTIONS; i++) {
+		fds[i] = client();
+		honest(fds[i], 1);
+	}
+	known = REASON_OK;
+	label = 5;
+	for (int i = 0; i < CONNECTIONS / 2; i++)
+		honest(fds[i], 2);
+	fds[CONNECTIONS] = client();
+	cr_assert_eq(receive(fds[CONNECTIONS]), 248, "that workload has its even part");
+	cr_assert_str_eq(answer.head.word, "busy");
+	cr_expect_eq(door_counts(door)->displaced, 0);
+	label = 6;
+	fds[CONNECTIONS] = client();
+	honest(fds[CONNECTIONS], 3);
+	cr_expect_eq(door_counts(door)->displaced, 1);
 }
 
 /* ---- attacks.md 112: sockets whose close lingers ---- */

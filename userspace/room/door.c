@@ -135,28 +135,36 @@ static int learn(struct connection *c)
 	return err;
 }
 
-/* What may have changed since: who it is, where nobody could say before; else whether anything is armed, and the level. */
-static int learn_again(struct connection *c)
-{
-	const struct door_room *room = c->door->room;
-
-	if (c->caller.who == REASON_NOT_ARMED)
-		return learn(c);
-	if (room->again)
-		room->again(room->room, &c->caller);
-	return 0;
-}
-
-/* Now it is in its own share, and its messages are heard. */
-static void settle(struct connection *c)
+/* Learns who it is, and puts it in the share of that one's workload. False: there is no place for it. */
+static bool place(struct connection *c)
 {
 	int err = learn(c);
 
 	if (c->item.share)
 		share_leave(c->door->shares, &c->item);
-	if (err < 0 || !place_take(c) ||
-	    loop_add(c->door->loop, &c->source, EPOLLIN | EPOLLRDHUP) < 0)
+	return err == 0 && place_take(c);
+}
+
+/* Now it is in its own share, and its messages are heard. */
+static void settle(struct connection *c)
+{
+	if (!place(c) || loop_add(c->door->loop, &c->source, EPOLLIN | EPOLLRDHUP) < 0)
 		connection_refuse(c, c->caller.tag.owner.label);
+}
+
+/* What may have changed since: who it is, where nobody could say before, and with that its share; else whether anything is
+ * armed, and the level. False: it has ended. */
+static bool learn_again(struct connection *c)
+{
+	const struct door_room *room = c->door->room;
+
+	if (c->caller.who == REASON_NOT_ARMED && !place(c)) {
+		connection_refuse(c, c->caller.tag.owner.label);
+		return false;
+	}
+	if (room->again)
+		room->again(room->room, &c->caller);
+	return true;
 }
 
 static void turn(struct connection *c)
@@ -168,7 +176,9 @@ static void turn(struct connection *c)
 		return;
 	}
 	c->used_ns = now_ns();
-	if (learn_again(c) < 0 || !door_message(c)) {
+	if (!learn_again(c))
+		return;
+	if (!door_message(c)) {
 		connection_close(c);
 		return;
 	}
