@@ -114,12 +114,8 @@ def ftrace_off_at_start(s):
     s.refused(lambda: s.verify(svc, one, t), "level", s.b, control=control)
 
 
-@test(91, 107, name="born_before_a_hook_was_lost", twin="epoch_now")
-def born_before(s):
-    """The sock_ops hook of a is forced off its cgroup: it is put back, without a restart, and what was born before is not
-    full any more: neither the connection, nor the process that made it."""
-    good, svc = scene(s)
-    one = s.connect(good, svc, "before")
+def lose_a_hook(s):
+    """The sock_ops hook of a is forced off its cgroup: it is put back, without a restart."""
     epoch = status(s.a)["epoch"]
     # at level full only what lives in the daemon's own cgroup sees our links, and may
     own = s.a.sh("sed -n 's/^0:://p' /proc/%d/cgroup" % s.a.pid).strip()
@@ -132,12 +128,42 @@ def born_before(s):
     until(lambda: status(s.a)["epoch"] >= epoch + 2 and status(s.a)["armed"], "fall and rise", 60)
     if status(s.a)["falls"] < 1:
         raise Wrong("no fall: %s" % status(s.a))
+
+
+@test(91, 107, name="born_before_a_hook_was_lost", twin="epoch_now")
+def born_before(s):
+    """What was born before a hook was lost and put back is not full any more: neither the connection, nor the process that
+    made it."""
+    good, svc = scene(s)
+    one = s.connect(good, svc, "before")
+    lose_a_hook(s)
     fresh = s.actor(s.a)
     control = lambda: s.accepted(fresh, svc)  # noqa: E731
     t = s.sign(good, "before")
     s.refused(lambda: s.verify(svc, one, t), "level", s.b, control=control)
     if s.claims(t)["cleat/level"] != "reduced":
         raise Wrong("claims %s" % s.claims(t))
+
+
+WHOAMI = "01000000" + "02000000" + "0700000000000000"
+
+
+@test(91, name="api_connection_from_before_a_hook_was_lost", twin="api_epoch")
+def api_before(s):
+    """Nobody saw who spoke on a standing API connection meanwhile: what comes there is refused, and it is over."""
+    good, svc = scene(s)
+    good.must("api door sign")
+    if not good("ask door " + WHOAMI)["ok"]:
+        raise Wrong("the standing connection is not answered")
+    lose_a_hook(s)
+    s.refused(lambda: good("ask door " + WHOAMI), "peer-gone", s.a, room="sign")
+    r = good("ask door " + WHOAMI)
+    if r["ok"]:
+        raise Accepted("it is still answered: %s" % r)
+    if r.get("reason"):
+        raise Wrong("it is still open: %s" % r)
+    good.must("whoami")
+    s.accepted(s.actor(s.a), svc)
 
 
 @test(95, name="bpf_is_no_active_lsm", twin="lsm_listed")

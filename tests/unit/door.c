@@ -337,6 +337,23 @@ Test(door, another_sender_than_who_connected)
 	honest(fd, 3);
 }
 
+/* Who cannot be identified is told so once; then it may connect anew. */
+Test(door, who_is_not_known_has_one_answer)
+{
+	struct cleat_ask_head h = head(CLEAT_ASK_WHOAMI, 2);
+	int other = client(), fd;
+
+	honest(other, 1);
+	known = REASON_PEER_GONE;
+	fd = client();
+	send_with(fd, &h, sizeof(h), NULL, 0);
+	cr_assert_eq(receive(fd), sizeof(answer));
+	cr_assert_eq(receive(fd), 0);
+	known = REASON_OK;
+	honest(other, 3);
+	honest(client(), 4);
+}
+
 /* ---- clients that come and go ---- */
 
 Test(door, who_does_not_read_loses_the_connection_and_nobody_else)

@@ -39,15 +39,24 @@ static uint32_t level_of_caller(const struct cleat_config *now, const struct cle
 		     least(level_of_epoch(now, c->epoch), level_of_epoch(now, c->proc.epoch)));
 }
 
+/* Level reduced has another proof of who sent a message. */
+static bool messages_seen(const struct cleat_config *now, const struct cleat_caller *c)
+{
+	return now->level != CLEAT_LEVEL_FULL || c->epoch == now->epoch || !kept(api_epoch);
+}
+
 enum reason facts_caller_now(const struct facts_maps *maps, const struct cleat_caller *c,
 			     uint32_t *ret_level)
 {
 	struct cleat_config now;
 	enum reason r = armed(maps->config, &now);
 
-	if (r == REASON_OK)
-		*ret_level = level_of_caller(&now, c);
-	return r;
+	if (r != REASON_OK)
+		return r;
+	if (!messages_seen(&now, c))
+		return REASON_PEER_GONE;
+	*ret_level = level_of_caller(&now, c);
+	return REASON_OK;
 }
 
 enum reason facts_caller(const struct facts_maps *maps, const struct policy_image *p, int api_fd,
@@ -58,7 +67,7 @@ enum reason facts_caller(const struct facts_maps *maps, const struct policy_imag
 
 	if (r != REASON_OK)
 		return r;
-	if (kern_caller_get(maps->callers, api_fd, ret) < 0)
+	if (kern_caller_get(maps->callers, api_fd, ret) < 0 || !messages_seen(&now, ret))
 		return REASON_PEER_GONE;
 	*ret_level = level_of_caller(&now, ret);
 	return policy_workload(p, ret->owner.label) ? REASON_OK : REASON_NO_WORKLOAD;

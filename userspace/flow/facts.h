@@ -38,7 +38,8 @@ struct facts_maps {
 /* The caller of an API connection. NOT_ARMED, PEER_GONE, NO_WORKLOAD (caller is filled then, label 0). */
 enum reason facts_caller(const struct facts_maps *maps, const struct policy_image *p, int api_fd,
 			 struct cleat_caller *ret, uint32_t *ret_level);
-/* What the caller is now, whenever it connected: NOT_ARMED, or its level. */
+/* What the caller is now, whenever it connected: NOT_ARMED, or its level. At level full PEER_GONE where it connected in
+ * another arming epoch: no hook saw who sent the messages of between. */
 enum reason facts_caller_now(const struct facts_maps *maps, const struct cleat_caller *c,
 			     uint32_t *ret_level);
 /* The connection behind @sock_fd as the caller's own: step 8 without the claims. */

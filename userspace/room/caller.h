@@ -21,7 +21,7 @@ struct caller {
 void caller_identify(const struct facts_maps *maps, const struct policy_image *p, int api_fd,
 		     struct caller *ret);
 /* Before every request: is the kernel side armed now, and what is the caller's level in this epoch? Who it is does not
- * change. */
+ * change; at level full it becomes PEER_GONE with the epoch. */
 void caller_again(const struct facts_maps *maps, struct caller *c);
 /* Is @pidfd (of one message, -1: none came) the process that connected? */
 bool caller_sent(const struct caller *c, int pidfd);

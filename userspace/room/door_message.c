@@ -158,7 +158,8 @@ bool door_message(struct connection *c)
 	}
 	sent = serve(c, (size_t)n, msg.msg_flags);
 	fds_dispose(c);
-	return sent == 0;
+	/* nothing that comes on it will be better known: its client connects anew */
+	return sent == 0 && c->caller.reason != REASON_PEER_GONE;
 }
 
 void door_busy(struct connection *c)
