@@ -19,7 +19,7 @@ static struct {
 	struct cleat_cb_key key;
 	struct cleat_cb value;
 } cbs[CLEAT_CB_MAX];
-static unsigned cb_count, cb_cap = CLEAT_CB_MAX;
+static unsigned cb_count, cb_cap = CLEAT_CB_MAX, looked;
 static struct cleat_window window;
 static int window_get_error, window_put_error;
 static bool tag_changed;
@@ -52,19 +52,25 @@ int kern_cb_put(int map, const struct cleat_cb_key *key, const struct cleat_cb *
 	return 0;
 }
 
-int kern_cb_sweep(int map, uint64_t boot_ns,
-		  void (*each)(void *ctx, const struct cleat_cb_key *, const struct cleat_cb *),
-		  void *ctx)
+int kern_cb_sweep(int map, uint64_t boot_ns, struct kern_cb_walk *walk, unsigned most,
+		  void (*each)(void *ctx, const struct cleat_cb *value, bool gone), void *ctx)
 {
-	unsigned kept = 0;
-
 	(void)map;
-	for (unsigned i = 0; i < cb_count; i++)
-		if (cbs[i].value.until_ns > boot_ns)
-			cbs[kept++] = cbs[i];
-	cb_count = kept;
-	for (unsigned i = 0; i < cb_count; i++)
-		each(ctx, &cbs[i].key, &cbs[i].value);
+	looked = 0;
+	while (walk->seen < cb_count && looked < most) { /* seen: where it is */
+		struct cleat_cb value = cbs[walk->seen].value;
+		bool gone = value.until_ns < boot_ns;
+
+		if (gone)
+			cbs[walk->seen] = cbs[--cb_count];
+		else
+			walk->seen++;
+		looked++;
+		each(ctx, &value, gone);
+	}
+	if (walk->seen < cb_count)
+		return 1;
+	walk->seen = 0;
 	return 0;
 }
 
@@ -198,14 +204,14 @@ Test(memory, both_or_none)
 
 static void fill(unsigned n, uint32_t label)
 {
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n && cb_count < cb_cap; i++) {
 		struct cleat_cb_key key = { .role = 1 };
 
 		memcpy(key.cb, &i, sizeof(i));
 		memcpy(key.cb + 4, &label, sizeof(label));
-		struct cleat_cb value = { .label = label, .until_ns = now + 60 * S };
-
-		kern_cb_put(1, &key, &value);
+		cbs[cb_count].key = key;
+		cbs[cb_count++].value =
+			(struct cleat_cb){ .label = label, .until_ns = now + 60 * S };
 	}
 }
 
@@ -261,6 +267,83 @@ Test(memory, a_label_that_is_none)
 	busy(consume(2), "no place for what is no label");
 	on.tag.owner.label = POLICY_LABEL_MAX - 1;
 	cr_assert_eq(consume(3), REASON_OK, "the last label is one");
+}
+
+/* One more accept of @label, on a connection that was not there before. */
+static enum reason one_more(uint32_t label)
+{
+	static uint64_t serial;
+
+	on.tag.owner.label = label;
+	memcpy(on.cb, &(uint64_t){ ~++serial }, sizeof(serial));
+	memset(&window, 0, sizeof(window));
+	return consume(1);
+}
+
+Test(memory, attack_098_who_takes_all_leaves_as_much_for_the_next)
+{
+	const unsigned quarter = CLEAT_CB_MAX / 4;
+
+	for (uint32_t label = 11; label < 14; label++)
+		fill(quarter, label);
+	fill(quarter / 2 - 1, 14); /* so much more, and there is no more free than that */
+	memory_sweep(m);
+	cr_assert_eq(one_more(14), REASON_OK);
+	busy(one_more(14), "it has as much as is free");
+	busy(one_more(11), "and others more");
+	cr_assert_eq(one_more(15), REASON_OK, "who comes next finds a place");
+	fill(quarter / 2 - 2, 15);
+	memory_sweep(m);
+	busy(one_more(15), "but not the last ones");
+	cr_assert_eq(one_more(16), REASON_OK, "they are the next one's");
+}
+
+Test(memory, a_place_is_counted_for_who_has_it)
+{
+	cr_assert_eq(one_more(6), REASON_OK);
+	struct connection_facts overtaken = on;
+
+	fill(CLEAT_CB_MAX / 4 - 1, 5);
+	memory_sweep(m);
+	now += 60 * S; /* past, and not swept */
+	for (unsigned i = 0; i < cb_count; i++)
+		if (cbs[i].value.label == 5)
+			cbs[i].value.until_ns = now + 60 * S;
+	on = overtaken;
+	on.tag.owner.label = 5;
+	window_put_error = -EIO;
+	memset(&window, 0, sizeof(window));
+	cr_assert_eq(consume(1), REASON_BUSY);
+	window_put_error = 0;
+	cr_assert_eq(consume(1), REASON_OK, "the share has one place more: none was lost");
+	busy(one_more(5), "and now none");
+	cr_assert_eq(one_more(6), REASON_OK);
+}
+
+/* The room has one thread: no request waits for the whole map. */
+Test(memory, a_sweep_is_made_of_slices)
+{
+	unsigned slices = 1;
+
+	fill(CLEAT_CB_MAX / 4, 5);
+	memory_sweep(m);
+	now += S;
+	busy(one_more(5), "nothing is past");
+	cr_assert_eq(looked, 512);
+	looked = 0;
+	busy(one_more(5), "nor now");
+	cr_assert_eq(looked, 0, "not looked for again at once");
+	while (memory_sweep_slice(m))
+		;
+	now += 61 * S;
+	while (memory_sweep_slice(m)) {
+		cr_assert_leq(looked, 512);
+		slices++;
+	}
+	cr_expect_eq(cb_count, 0);
+	cr_expect_geq(slices, CLEAT_CB_MAX / 4 / 512);
+	fill(CLEAT_CB_MAX / 4 - 1, 5); /* not counted: none of these came by the room */
+	cr_assert_eq(one_more(5), REASON_OK);
 }
 
 Test(memory, peers_are_of_one_connection)

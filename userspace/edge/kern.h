@@ -172,9 +172,15 @@ int kern_window_put(int map, int sock_fd, const struct cleat_window *window);
 int kern_cb_get(int map, const struct cleat_cb_key *key, struct cleat_cb *ret);
 /* Adds or renews; -E2BIG when the map is full (it never forgets). */
 int kern_cb_put(int map, const struct cleat_cb_key *key, const struct cleat_cb *value);
-/* Walks the map and removes what ended before @boot_ns; calls @each for what stays. */
-int kern_cb_sweep(int map, uint64_t boot_ns,
-		  void (*each)(void *ctx, const struct cleat_cb_key *, const struct cleat_cb *),
-		  void *ctx);
+/* A walk over the map in several slices; zeroed: it begins. */
+struct kern_cb_walk {
+	struct cleat_cb_key next;
+	uint32_t seen;
+	bool begun;
+};
+/* Looks at @most entries and removes what ended before @boot_ns; calls @each for all of them. 1: there is more; 0: that was
+ * the last, and the walk begins anew. */
+int kern_cb_sweep(int map, uint64_t boot_ns, struct kern_cb_walk *walk, unsigned most,
+		  void (*each)(void *ctx, const struct cleat_cb *value, bool gone), void *ctx);
 
 #endif

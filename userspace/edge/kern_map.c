@@ -146,26 +146,34 @@ int kern_cb_put(int map, const struct cleat_cb_key *key, const struct cleat_cb *
 	return kern_map_put(map, key, value, BPF_ANY);
 }
 
-int kern_cb_sweep(int map, uint64_t boot_ns,
-		  void (*each)(void *ctx, const struct cleat_cb_key *, const struct cleat_cb *),
-		  void *ctx)
+/* One entry; the next key is asked for before this one goes: after that the walk would begin anew. */
+static int sweep_one(int map, uint64_t boot_ns, struct cleat_cb_key *at,
+		     void (*each)(void *ctx, const struct cleat_cb *value, bool gone), void *ctx)
 {
-	struct cleat_cb_key key, next;
-	bool there;
-	int err;
+	struct cleat_cb_key key = *at;
+	struct cleat_cb value;
+	bool there = kern_map_get(map, &key, &value, 0) == 0;
+	int err = kern_map_next(map, &key, at);
 
-	/* The next key is asked for before this one goes: after that the walk would begin anew. */
-	err = kern_map_next(map, NULL, &key);
-	for (unsigned i = 0; err == 0 && i < 2 * CLEAT_CB_MAX; i++) {
-		struct cleat_cb value;
+	if (there)
+		each(ctx, &value, value.until_ns < boot_ns && kern_map_drop(map, &key) == 0);
+	return err;
+}
 
-		there = kern_map_get(map, &key, &value, 0) == 0;
-		err = kern_map_next(map, &key, &next);
-		if (there && value.until_ns < boot_ns)
-			kern_map_drop(map, &key);
-		else if (there && each)
-			each(ctx, &key, &value);
-		key = next;
+int kern_cb_sweep(int map, uint64_t boot_ns, struct kern_cb_walk *walk, unsigned most,
+		  void (*each)(void *ctx, const struct cleat_cb *value, bool gone), void *ctx)
+{
+	int err = 0;
+
+	if (!walk->begun)
+		err = kern_map_next(map, NULL, &walk->next);
+	walk->begun = true;
+	for (unsigned i = 0; err == 0 && i < most && walk->seen < 2 * CLEAT_CB_MAX; i++) {
+		err = sweep_one(map, boot_ns, &walk->next, each, ctx);
+		walk->seen++;
 	}
+	if (err == 0 && walk->seen < 2 * CLEAT_CB_MAX)
+		return 1;
+	*walk = (struct kern_cb_walk){ 0 };
 	return err == -ENOENT ? 0 : err;
 }

@@ -24,6 +24,7 @@ struct check_room {
 	struct memory *memory;
 	struct verify_cache *cache;
 	struct loop_source sweep; /* a timer on the boot clock */
+	bool sweeping;		  /* some of the memory in each round */
 	const struct door_call *call;
 	double now_s; /* the one reading of the clock that decides the request in hand */
 	struct verify_verdict verdict; /* of the request in hand */
@@ -245,7 +246,15 @@ static void on_sweep(struct loop_source *s, uint32_t events)
 
 	(void)events;
 	if (read(s->fd, &times, sizeof(times)) == sizeof(times))
-		memory_sweep(c->memory);
+		c->sweeping = true;
+}
+
+static bool on_round(void *room)
+{
+	struct check_room *c = room;
+
+	c->sweeping = c->sweeping && memory_sweep_slice(c->memory);
+	return c->sweeping;
 }
 
 static int sweep_open(struct check_room *c)
@@ -302,6 +311,7 @@ int check_room_main(void)
 	room.front.door.count = sizeof(entries) / sizeof(entries[0]);
 	room.front.start = on_start;
 	room.front.renew = on_renew;
+	room.front.round = on_round;
 	int code = front_run(&room.front);
 
 	memory_free(room.memory);

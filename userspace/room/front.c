@@ -220,6 +220,8 @@ static void after_round(void *ctx)
 		door_round(f->opened);
 		account_door(&f->account, door_counts(f->opened), reaper_forced(f->reaper));
 	}
+	if (f->round && f->round(f->room))
+		loop_within(f->loop, 0);
 	if (account_tick(&f->account))
 		loop_within(f->loop, 1000);
 }

@@ -9,16 +9,21 @@
 #include <errno.h>
 #include <string.h>
 
-#define SHARE_MAX (CLEAT_CB_MAX / 4) /* of one workload */
-#define PEERS	  1024		     /* power of two */
+#define SHARE_MAX  (CLEAT_CB_MAX / 4)	  /* of one workload */
+#define CROWDED	   (CLEAT_CB_MAX / 4 * 3) /* from here on nobody has more than is free */
+#define SLICE_KEYS 512			  /* looked at in a row: well under a millisecond */
+#define SLICE_NS   10000000		  /* between two slices that a refusal causes */
+#define PEERS	   1024			  /* power of two */
 
 struct memory {
 	int cb_map;
 	int window_map;
 	int tags_map;
-	uint64_t swept_ns;
-	uint32_t *share; /* by label: entries of cb_map */
+	struct kern_cb_walk walk;
+	uint64_t swept_ns; /* the last slice */
+	uint32_t *share;   /* by label: entries of cb_map */
 	size_t labels;
+	uint32_t total;
 	struct memory_peer peers[PEERS];
 };
 
@@ -106,33 +111,68 @@ static uint32_t *share_of(struct memory *m, uint32_t label)
 	return &m->share[label];
 }
 
-static void count(void *ctx, const struct cleat_cb_key *key, const struct cleat_cb *value)
+/* Only this room writes the map, so what it counts is what is there. */
+static void share_add(struct memory *m, uint32_t label)
 {
-	uint32_t *share = share_of(ctx, value->label);
+	uint32_t *share = share_of(m, label);
 
-	(void)key;
+	m->total++;
 	if (share)
 		(*share)++;
+}
+
+static void share_take(struct memory *m, uint32_t label)
+{
+	uint32_t *share = share_of(m, label);
+
+	m->total -= m->total > 0;
+	if (share)
+		*share -= *share > 0;
+}
+
+static void count(void *ctx, const struct cleat_cb *value, bool gone)
+{
+	if (!gone)
+		share_add(ctx, value->label);
+}
+
+static void uncount(void *ctx, const struct cleat_cb *value, bool gone)
+{
+	if (gone)
+		share_take(ctx, value->label);
 }
 
 void memory_sweep(struct memory *m)
 {
 	m->swept_ns = clock_boot_ns();
+	m->walk = (struct kern_cb_walk){ 0 };
+	m->total = 0;
 	if (m->labels)
 		memset(m->share, 0, m->labels * sizeof(*m->share));
-	kern_cb_sweep(m->cb_map, m->swept_ns, count, m);
+	kern_cb_sweep(m->cb_map, m->swept_ns, &m->walk, 2 * CLEAT_CB_MAX, count, m);
 }
 
-/* A place in the share of @label; a full share is swept at most once a second. */
-static uint32_t *share_with_room(struct memory *m, uint32_t label)
+bool memory_sweep_slice(struct memory *m)
 {
-	uint32_t *share = share_of(m, label);
+	m->swept_ns = clock_boot_ns();
+	return kern_cb_sweep(m->cb_map, m->swept_ns, &m->walk, SLICE_KEYS, uncount, m) > 0;
+}
 
-	if (share && *share >= SHARE_MAX && clock_boot_ns() - m->swept_ns > 1000000000) {
-		memory_sweep(m);
-		share = share_of(m, label);
-	}
-	return share && *share < SHARE_MAX ? share : NULL;
+static bool has_room(struct memory *m, uint32_t label)
+{
+	const uint32_t *share = share_of(m, label);
+
+	return share && *share < SHARE_MAX &&
+	       (m->total < CROWDED ||
+		(m->total < CLEAT_CB_MAX && *share < CLEAT_CB_MAX - m->total));
+}
+
+/* Is there a place for one more of @label? Where there is none, some of what is past is looked for, now and then. */
+static bool make_room(struct memory *m, uint32_t label)
+{
+	if (!has_room(m, label) && clock_boot_ns() - m->swept_ns >= SLICE_NS)
+		memory_sweep_slice(m);
+	return has_room(m, label);
 }
 
 /* Remembers or renews; *@before is what stood there, and gets until_ns 0 where nothing did. */
@@ -146,13 +186,11 @@ static enum reason cb_put(struct memory *m, const struct cleat_cb_key *key,
 		.label = on->tag.owner.label,
 		.until_ns = until,
 	};
-	uint32_t *share = NULL;
 
 	if (!found) {
 		*before = value;
 		before->until_ns = 0;
-		share = share_with_room(m, value.label);
-		if (kept(cb_full) && !share)
+		if (kept(cb_full) && !make_room(m, value.label))
 			return REASON_BUSY;
 	}
 	if (before->cookie == value.cookie && before->generation == value.generation &&
@@ -160,8 +198,9 @@ static enum reason cb_put(struct memory *m, const struct cleat_cb_key *key,
 		value.until_ns = before->until_ns;
 	if (kern_cb_put(m->cb_map, key, &value) < 0 && kept(cb_full))
 		return REASON_BUSY; /* full: it refuses, it never forgets */
-	if (share)
-		(*share)++;
+	if (found)
+		share_take(m, before->label); /* past, and it may have been another's */
+	share_add(m, value.label);
 	return REASON_OK;
 }
 
@@ -195,6 +234,8 @@ enum reason memory_consume(struct memory *m, int sock_fd, const struct connectio
 	if (kern_window_put(m->window_map, sock_fd, &window) < 0) {
 		kern_cb_put(m->cb_map, &key,
 			    &before); /* as it was: until 0 is past, the sweep takes it */
+		share_take(m, on->tag.owner.label);
+		share_add(m, before.label);
 		return REASON_BUSY;
 	}
 	return REASON_OK;

@@ -3,6 +3,9 @@
  * What the check room remembers of accepts: in the kernel, one cb one socket (with a share per workload) and the window
  * of each connection, which refuse; in its own memory, the peer of a socket's last accept, for whois, which may
  * be forgotten.
+ *
+ * A workload's share is a quarter, and once the whole is three quarters full no more than is still free: of n workloads that
+ * take all they can each has 1/(n+1), and as much is left for who comes next.
  */
 #ifndef CLEAT_ROOM_MEMORY_H
 #define CLEAT_ROOM_MEMORY_H
@@ -23,6 +26,8 @@ enum reason memory_consume(struct memory *m, int sock_fd, const struct connectio
 			   uint32_t role, uint64_t seq, uint64_t until_boot_ns);
 /* Removes what is past and counts the shares anew. */
 void memory_sweep(struct memory *m);
+/* Removes some of what is past, going on where the last call ended. True: there is more to look at. */
+bool memory_sweep_slice(struct memory *m);
 
 struct memory_peer {
 	uint64_t cookie; /* of the socket it was accepted on */
