@@ -392,7 +392,8 @@ Test(door, gone_in_the_middle)
 	for (int i = 0; i < 2000; i++) {
 		int fd = client();
 
-		if (i % 3) /* who comes faster than his ends are closed is told busy, and hung up on */
+		if (i %
+		    3) /* who comes faster than his ends are closed is told busy, and hung up on */
 			send_told(fd, bytes, sizeof(bytes), &null, 1);
 		if (i % 3 == 2)
 			shutdown(fd, SHUT_WR);

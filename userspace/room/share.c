@@ -252,8 +252,8 @@ static unsigned held(struct shares *s, unsigned kind, uint32_t key)
 enum share_part share_full(struct shares *s, uint32_t uid, uint32_t group)
 {
 	if (group == SHARE_NEW)
-		return held(s, NEW_UID, uid) < quarter(s) / 2 ? SHARE_PART_WORKLOAD :
-								SHARE_PART_UID;
+		return held(s, NEW_UID, uid) < quarter(s) / 2 ? SHARE_PART_WORKLOAD
+							      : SHARE_PART_UID;
 	if (held(s, UID, uid) >= quarter(s))
 		return SHARE_PART_UID;
 	return held(s, GROUP, group) < quarter(s) ? SHARE_PART_ALL : SHARE_PART_WORKLOAD;
