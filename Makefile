@@ -175,8 +175,9 @@ TEST_policy_again := $(POLICY_COMPILER)
 TEST_cgroup_places := edge/cgroup_places edge/cgroupfs $(POLICY_COMPILER)
 TEST_machine    := edge/machine base/file
 TEST_audit      := edge/audit base/bytes base/clock model/reason
-TEST_account    := room/account room/account_rate edge/audit model/policy model/assertion model/spiffe_id model/reason base/bytes base/clock
-TEST_account_rate := room/account_rate edge/audit model/reason base/bytes base/clock
+TEST_account    := room/account room/account_refusals room/account_rate edge/audit model/policy model/assertion model/spiffe_id model/reason base/bytes base/clock
+TEST_account_rate := room/account room/account_refusals room/account_rate edge/audit model/policy model/assertion model/spiffe_id model/reason \
+	base/bytes base/clock
 TEST_kernel_events := room/kernel_events room/account_rate room/loop edge/audit model/policy model/assertion model/spiffe_id model/reason \
 	base/bytes base/clock base/log
 TEST_channel    := room/channel

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/twin.h"
+#include "room/account_refusals.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,7 +44,7 @@ enum reason account_end(struct account *a, const struct policy_image *p, enum re
 {
 	int err;
 
-	if (account_cheap(reason) && !account_rate_allowed(&a->rates, a->uid, clock_boot_ns())) {
+	if (reason != REASON_OK && !account_allowed(a, reason, clock_boot_ns())) {
 		count(&a->counters->suppressed);
 		count(&a->counters->answered[reason]);
 		return reason;
@@ -54,11 +55,6 @@ enum reason account_end(struct account *a, const struct policy_image *p, enum re
 		reason = REASON_NO_AUDIT;
 	count(&a->counters->answered[reason]);
 	return reason;
-}
-
-bool account_tick(struct account *a)
-{
-	return account_rate_tell(&a->rates, a->room, &a->line, a->audit);
 }
 
 void account_door(struct account *a, const struct door_counts *door, uint64_t forced)
@@ -72,8 +68,7 @@ void account_door(struct account *a, const struct door_counts *door, uint64_t fo
 	put(&c->forced, forced);
 }
 
-/* The id policy gives a label, or "". */
-static const char *id_of(const struct policy_image *p, uint32_t label)
+const char *account_id(const struct policy_image *p, uint32_t label)
 {
 	const struct policy_workload *w = label ? policy_workload(p, label) : NULL;
 
@@ -88,16 +83,17 @@ static const char *path_of(const char *id)
 	return slash ? slash : "no workload";
 }
 
-void account_charge(struct account *a, uint32_t uid)
+void account_charge(struct account *a, uint32_t uid, uint32_t label)
 {
 	a->uid = uid;
+	a->label = label;
 }
 
 void account_caller(struct account *a, const struct policy_image *p, const struct cleat_caller *c)
 {
 	audit_u64(&a->line, "pid", c->proc.tgid);
 	audit_u64(&a->line, "uid", c->owner.uid);
-	audit_str(&a->line, "workload", id_of(p, c->owner.label));
+	audit_str(&a->line, "workload", account_id(p, c->owner.label));
 }
 
 void account_socket(struct account *a, const struct policy_image *p, const struct cleat_tag *tag)
@@ -116,7 +112,7 @@ void account_socket(struct account *a, const struct policy_image *p, const struc
 
 	audit_u64(&a->line, "owner_pid", tag->proc.tgid);
 	audit_u64(&a->line, "owner_uid", tag->owner.uid);
-	audit_str(&a->line, "owner", id_of(p, tag->owner.label));
+	audit_str(&a->line, "owner", account_id(p, tag->owner.label));
 	if (c->role != CLEAT_ROLE_NONE) {
 		audit_str(&a->line, "role", role_word(c->role));
 		audit_endpoint(&a->line, "client", c->client_addr, c->client_port);
@@ -142,8 +138,8 @@ void account_stranger(struct account *a, const struct policy_image *p, const str
 	snprintf(
 		line, sizeof(line),
 		"the socket of %.128s (pid %u, uid %u) %s pid %u (uid %u, %.128s); only its owner can obtain an assertion",
-		path_of(id_of(p, tag->owner.label)), tag->proc.tgid, tag->owner.uid, verb,
-		c->proc.tgid, c->owner.uid, path_of(id_of(p, c->owner.label)));
+		path_of(account_id(p, tag->owner.label)), tag->proc.tgid, tag->owner.uid, verb,
+		c->proc.tgid, c->owner.uid, path_of(account_id(p, c->owner.label)));
 	audit_str(&a->line, "detail", line);
 }
 

@@ -1,75 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How many lines a uid may cause. See account_rate.h. */
+/* How many lines somebody may cause. See account_rate.h. */
 #include "room/account_rate.h"
 
 #include "base/clock.h"
 
 #define SECOND_NS 1000000000u
 
-bool account_cheap(enum reason reason)
-{
-	switch (reason) {
-	case REASON_MALFORMED:
-	case REASON_TOO_LARGE:
-	case REASON_NOT_TCP:
-	case REASON_NOT_ESTABLISHED:
-	case REASON_UNSUPPORTED:
-	case REASON_NOT_YOURS:
-	case REASON_NOT_OWNER:
-	case REASON_HANDED_OVER:
-	case REASON_UNTAGGED:
-	case REASON_NO_WORKLOAD:
-	case REASON_NOT_ARMED:
-	case REASON_BUSY:
-	case REASON_PEER_GONE:
-		return true;
-	default:
-		return false; /* accepts, issues, and all that took a look at a token or a rule */
-	}
-}
+const struct account_limit account_limit_of_uid = { ACCOUNT_BURST, ACCOUNT_RATE };
 
-static void pay_back(struct account_rate *r, uint64_t now)
+void account_rate_pay(struct account_rate *r, const struct account_limit *limit, uint64_t now)
 {
-	uint64_t lines = (now - r->since_ns) / (SECOND_NS / ACCOUNT_RATE);
+	uint64_t lines = (now - r->since_ns) / (SECOND_NS / limit->rate);
 
 	if (lines >= r->lines)
 		r->lines = 0;
 	else
 		r->lines -= (uint32_t)lines;
-	r->since_ns += lines * (SECOND_NS / ACCOUNT_RATE);
+	r->since_ns += lines * (SECOND_NS / limit->rate);
 	if (!r->lines)
 		r->since_ns = now;
 }
 
-/* @uid's, or a free one for it, or the one for all that find none. */
-static struct account_rate *rate_of(struct account_rates *all, uint32_t uid, uint64_t now)
+struct account_rate *account_rate_of(struct account_rates *all, uint32_t key,
+				     const struct account_limit *limit, uint64_t now)
 {
 	struct account_rate *unused = NULL;
-	unsigned at = uid * 2654435761u % ACCOUNT_UIDS;
+	unsigned at = key * 2654435761u % ACCOUNT_UIDS;
 
 	for (unsigned i = 0; i < ACCOUNT_UIDS; i++, at = (at + 1) % ACCOUNT_UIDS) {
 		struct account_rate *r = &all->each[at];
 
 		if (r->lines || r->suppressed)
-			pay_back(r, now);
-		if ((r->lines || r->suppressed) && r->uid == uid)
+			account_rate_pay(r, limit, now);
+		if ((r->lines || r->suppressed) && r->key == key)
 			return r;
 		if (!r->lines && !r->suppressed && !unused)
 			unused = r;
 	}
 	if (!unused) {
-		pay_back(&all->each[ACCOUNT_UIDS], now);
+		account_rate_pay(&all->each[ACCOUNT_UIDS], limit, now);
 		return &all->each[ACCOUNT_UIDS];
 	}
-	*unused = (struct account_rate){ .uid = uid, .since_ns = now };
+	*unused = (struct account_rate){ .key = key, .since_ns = now };
 	return unused;
 }
 
-bool account_rate_allowed(struct account_rates *all, uint32_t uid, uint64_t now)
+bool account_rate_allowed(struct account_rates *all, uint32_t key, uint64_t now)
 {
-	struct account_rate *r = rate_of(all, uid, now);
+	struct account_rate *r = account_rate_of(all, key, &account_limit_of_uid, now);
 
-	if (r->lines >= ACCOUNT_BURST) {
+	if (r->lines >= account_limit_of_uid.burst) {
 		r->suppressed++;
 		all->suppressed++;
 		return false;
@@ -95,7 +75,7 @@ bool account_rate_tell(struct account_rates *all, const char *room, struct audit
 			continue;
 		audit_event(l, room, "suppressed");
 		if (i < ACCOUNT_UIDS)
-			audit_u64(l, all->of ? all->of : "uid", r->uid);
+			audit_u64(l, all->of ? all->of : "uid", r->key);
 		audit_u64(l, "suppressed", r->suppressed);
 		if (audit_end(l, audit, false) < 0)
 			return true; /* the disk is full: told later */

@@ -9,16 +9,25 @@
 #include "edge/audit.h"
 #include <stdbool.h>
 
-#define ACCOUNT_UIDS  256 /* that have caused something of late; all others share one rate */
+#define ACCOUNT_UIDS                                                                               \
+	256 /* that have caused something of late, and as many workloads; the others share one rate */
 #define ACCOUNT_BURST 500
 #define ACCOUNT_RATE  100 /* lines a second of one uid */
 
-/* Of one uid: a bucket of lines. A full one is as good as none, and its place may be taken. */
+/* Lines at once, and a second. */
+struct account_limit {
+	uint32_t burst, rate;
+};
+
+extern const struct account_limit account_limit_of_uid;
+
+/* A bucket of lines, of a uid, a label or a place. A full one is as good as none, and its place may be taken. */
 struct account_rate {
-	uint32_t uid;
+	uint32_t key;
 	uint32_t lines;	     /* spent, to be paid back by time; 0: free */
 	uint64_t since_ns;   /* of the last payment, boot clock */
 	uint64_t suppressed; /* since the last line that said so */
+	uint32_t last_uid;   /* whose the last of them was, where the key is none */
 };
 
 /* Zero-initialised. */
@@ -29,11 +38,15 @@ struct account_rates {
 	uint64_t told_ns;
 };
 
-/* A refusal that costs the asker and the room next to nothing. */
-bool account_cheap(enum reason reason);
-/* May @uid cause one more line at @now? If not it is counted, for the line that tells of it. */
-bool account_rate_allowed(struct account_rates *r, uint32_t uid, uint64_t now);
+/* What time has paid of it. */
+void account_rate_pay(struct account_rate *r, const struct account_limit *limit, uint64_t now);
+/* @key's, or a free one for it, or the one for all that find none. */
+struct account_rate *account_rate_of(struct account_rates *all, uint32_t key,
+				     const struct account_limit *limit, uint64_t now);
+/* May @key cause one more line at @now, by the limit of a uid? If not it is counted, for the line that tells of it. */
+bool account_rate_allowed(struct account_rates *all, uint32_t key, uint64_t now);
 /* Tells of what was suppressed, once a second at most. True: there is something to tell. */
-bool account_rate_tell(struct account_rates *r, const char *room, struct audit_line *l, int audit);
+bool account_rate_tell(struct account_rates *all, const char *room, struct audit_line *l,
+		       int audit);
 
 #endif

@@ -127,7 +127,7 @@ static enum reason account_verify(struct check_room *c, const struct door_call *
 	const struct verify_verdict *v = &c->verdict;
 	struct account *a = &c->front.account;
 
-	account_charge(a, call->caller->share_uid);
+	account_charge(a, call->caller->share_uid, call->caller->tag.owner.label);
 	account_begin(a, call->ask_name, reason);
 	account_caller(a, c->front.image, &call->caller->tag);
 	if (reason == REASON_OK) {
@@ -219,7 +219,7 @@ static enum reason on_whois(void *room, const struct door_call *call, struct doo
 	c->call = call;
 	if (reason == REASON_OK)
 		reason = world_connection(c, &on);
-	account_charge(a, call->caller->share_uid);
+	account_charge(a, call->caller->share_uid, call->caller->tag.owner.label);
 	account_begin(a, call->ask_name, reason);
 	account_caller(a, c->front.image, &call->caller->tag);
 	front_account_fd(&c->front, call, reason);

@@ -167,7 +167,7 @@ static enum reason refuse(void *room, const struct door_call *call, enum reason 
 {
 	struct front *f = room;
 
-	account_charge(&f->account, call->caller->share_uid);
+	account_charge(&f->account, call->caller->share_uid, call->caller->tag.owner.label);
 	account_begin(&f->account, call->ask_name, reason);
 	audit_str(&f->account.line, "detail", detail);
 	account_caller(&f->account, f->image, &call->caller->tag);
@@ -222,7 +222,7 @@ static void after_round(void *ctx)
 	}
 	if (f->round && f->round(f->room))
 		loop_within(f->loop, 0);
-	if (account_tick(&f->account))
+	if (account_tick(&f->account, f->image))
 		loop_within(f->loop, 1000);
 }
 

@@ -55,7 +55,7 @@ static enum reason account_sign(struct sign_room *s, const struct door_call *cal
 	struct account *a = &s->front.account;
 	const struct policy_call *rule = s->result.rule;
 
-	account_charge(a, call->caller->share_uid);
+	account_charge(a, call->caller->share_uid, call->caller->tag.owner.label);
 	account_begin(a, call->ask_name, reason);
 	account_caller(a, s->front.image, &call->caller->tag);
 	if (reason == REASON_OK) {
@@ -128,7 +128,7 @@ static enum reason on_whoami(void *room, const struct door_call *call, struct do
 	/* to be nobody is an answer too */
 	enum reason reason = c->reason == REASON_NO_WORKLOAD ? REASON_OK : c->reason;
 
-	account_charge(a, call->caller->share_uid);
+	account_charge(a, call->caller->share_uid, call->caller->tag.owner.label);
 	account_begin(a, call->ask_name, reason);
 	account_caller(a, s->front.image, &c->tag);
 	reason = account_end(a, s->front.image, reason);
