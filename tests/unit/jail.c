@@ -157,6 +157,8 @@ ATTEMPT(socket_bind, bind(0, (struct sockaddr *)&nowhere, sizeof(nowhere)))
 ATTEMPT(socket_listen, listen(0, 1))
 ATTEMPT(socket_set, setsockopt(0, SOL_SOCKET, SO_LINGER, buffer, 8))
 ATTEMPT(socket_cookie, option_take(SOL_SOCKET, SO_COOKIE))
+ATTEMPT(socket_listens, option_take(SOL_SOCKET, SO_ACCEPTCONN))
+ATTEMPT(socket_info, option_take(IPPROTO_TCP, TCP_INFO))
 ATTEMPT(socket_bytes, option_take(IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE))
 ATTEMPT(socket_end, shutdown(0, SHUT_RDWR))
 ATTEMPT(program, execl("/bin/true", "true", NULL))
@@ -308,6 +310,7 @@ static const struct {
 	{ "listen", socket_listen, ALL_KILLED },
 	{ "a socket is changed", socket_set, ALL_KILLED },
 	{ "bytes of a socket, by getsockopt", socket_bytes, ALL_KILLED },
+	{ "what waits for a socket's lock", socket_info, ALL_KILLED },
 	{ "shutdown", socket_end, ALL_KILLED },
 	{ "a program is executed", program, ALL_KILLED },
 	{ "fork", process, ALL_KILLED },
@@ -439,6 +442,8 @@ static const struct {
 	{ "a file that a client passed, opened anew", window_passed_file, ELOOP },
 	{ "by the own root's link", window_own_root, ELOOP },
 	{ "a namespace", window_own_mounts, ELOOP },
+	{ "good: whether a socket listens", socket_listens, ENOTSOCK },
+	{ "what waits for a socket's lock", socket_info, KILLED },
 	{ "for writing", window_write, KILLED },
 	{ "up", window_up, ENOENT },
 	{ "far up", window_far_up, ENOENT },

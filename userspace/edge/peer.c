@@ -8,7 +8,6 @@
 #include "edge/cgroupfs.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
@@ -30,8 +29,6 @@
 #define IPPROTO_SMC 256
 #endif
 
-enum { STATE_ESTABLISHED = 1, STATE_CLOSE_WAIT = 8 }; /* include/net/tcp_states.h */
-
 static bool option(int fd, int level, int name, void *ret, socklen_t len)
 {
 	socklen_t got = len;
@@ -41,10 +38,11 @@ static bool option(int fd, int level, int name, void *ret, socklen_t len)
 
 bool peer_established(int fd)
 {
-	uint8_t state; /* TCP_INFO's first byte; the rest is not wanted */
+	struct pollfd p = { .fd = fd }; /* HUP and ERR are told unasked */
+	int listens;
 
-	return option(fd, IPPROTO_TCP, TCP_INFO, &state, sizeof(state)) &&
-	       (state == STATE_ESTABLISHED || state == STATE_CLOSE_WAIT);
+	return option(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, sizeof(listens)) && !listens &&
+	       poll(&p, 1, 0) >= 0 && !(p.revents & (POLLHUP | POLLNVAL));
 }
 
 bool peer_cookie(int fd, uint64_t *ret_cookie)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the socket layer says of a descriptor: getsockopt-class calls only, nothing is changed on it. And, at level
+ * What the socket layer says of a descriptor: questions only, nothing is changed on it and no lock of it is waited for. And, at level
  * reduced only, who the caller of an API socket is (SO_PEERPIDFD, kernel 6.5 or newer).
  */
 #ifndef CLEAT_EDGE_PEER_H
@@ -16,8 +16,10 @@
 enum reason peer_tcp(int fd, uint64_t *ret_cookie);
 /* The cookie alone, of whatever socket; false: it is none. Takes no lock, either. */
 bool peer_cookie(int fd, uint64_t *ret_cookie);
-/* ESTABLISHED or CLOSE_WAIT, by TCP_INFO: waits for the socket's lock, so it is for level reduced alone, where no hook
- * sees the end of a connection. */
+/* Of a TCP socket whose tag says that it was established: is it still? For level reduced, where no hook sees the end of a
+ * connection. By poll(2) and whether it listens, which take no lock: TCP_INFO waits for the socket's, and a thread that sends
+ * from memory of its own file system holds that for as long as it likes. So what the end of only our own side leaves
+ * (FIN_WAIT1, FIN_WAIT2) is established here; CLOSE, LAST_ACK, CLOSING and TIME_WAIT are not. */
 bool peer_established(int fd);
 
 struct peer_facts {

@@ -15,8 +15,6 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/membarrier.h>
-#include <linux/tcp.h>
-#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -108,7 +106,7 @@ static const struct seccomp_rule window_calls[] = {
 	MAY_IF(openat, IS(0, ROOM_FD_PROC), IS(2, O_RDONLY | O_CLOEXEC)),
 	MAY_IF(name_to_handle_at, IS(0, ROOM_FD_CGROUP_ROOT)),
 	MAY(poll),
-	ASKING(IPPROTO_TCP, TCP_INFO),
+	ASKING(SOL_SOCKET, SO_ACCEPTCONN),
 	ASKING(SOL_SOCKET, SO_PEERPIDFD),
 	ASKING(SOL_SOCKET, SO_NETNS_COOKIE),
 	MAY(fstatfs),
