@@ -191,6 +191,7 @@ TEST_secret     := edge/keys edge/sig edge/sig_secret base/bytes base/file
 TEST_sign       := flow/sign edge/bundle_print $(POLICY_COMPILER)
 TEST_memory     := room/memory model/window model/reason
 TEST_door       := room/door room/door_message room/share room/loop room/reaper model/reason
+TEST_reaper     := room/reaper
 TEST_share      := room/share
 TEST_verify     := flow/verify flow/verify_cache model/window edge/bundle_print $(POLICY_COMPILER)
 UNITS   := $(sort $(basename $(notdir $(wildcard tests/unit/*.c))))
@@ -263,7 +264,7 @@ check-attack: $(ATTACK_BIN) ## forged tokens, natively
 	$(Q)tests/lint/run-units $(ATTACK_BIN)
 
 # A twin here is the same objects, but for those that hold the one check.
-check-attack-twins: $(addprefix $(B)/unit/,bundle verify policy policy_yaml place ask memory channel keys jail secret account share) $(ATTACK_BIN) ## every native twin must be caught with an accept
+check-attack-twins: $(addprefix $(B)/unit/,bundle verify policy policy_yaml place ask memory channel keys jail secret account share reaper) $(ATTACK_BIN) ## every native twin must be caught with an accept
 	$(Q)CC="$(CC)" CFLAGS='$(ALL_CFLAGS)' LDFLAGS='$(ALL_LDFLAGS)' LIBS='$(UNIT_LIBS)' \
 		tests/attack/native/twins $(B) $(CODE_BELOW_ROOM) userspace/room/place.c userspace/room/memory.c userspace/room/account.c userspace/room/account_rate.c \
 		userspace/room/channel.c userspace/room/jail.c userspace/room/jail_calls.c userspace/room/jail_users.c userspace/room/share.c userspace/room/reaper.c \

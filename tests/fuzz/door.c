@@ -108,6 +108,7 @@ static void open_door(void)
 	socklen_t len = sizeof(at);
 	pthread_t thread;
 
+	must(setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int)) == 0);
 	must(bind(fd, (struct sockaddr *)&at, sizeof(sa_family_t)) == 0 && listen(fd, 8) == 0 &&
 	     getsockname(fd, (struct sockaddr *)&at, &len) == 0);
 	must(loop_new(&loop) == 0 && reaper_start(&reaper) == 0);

@@ -120,6 +120,7 @@ static void start(void)
 	cr_assert(mkdtemp(dir));
 	snprintf(at.sun_path, sizeof(at.sun_path), "%s/s", dir);
 	cr_assert_eq(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int));
 	cr_assert_eq(listen(fd, 64), 0);
 	cr_assert_eq(loop_new(&loop), 0);
 	cr_assert_eq(reaper_start(&reaper), 0);
@@ -320,6 +321,22 @@ Test(door, a_message_of_nothing_is_answered)
 	cr_assert_eq(receive(fd), 248);
 	honest(fd, 3);
 	fds_back_to(before);
+}
+
+/* Nor is it the end, though who sent it sends nothing more: what lies behind it is read before that is closed. */
+Test(door, a_message_of_nothing_is_not_the_end)
+{
+	struct cleat_ask_head h = head(CLEAT_ASK_WHOAMI, 9);
+	int fd = client();
+
+	honest(fd, 1);
+	send_with(fd, "", 0, NULL, 0);
+	send_with(fd, &h, sizeof(h), NULL, 0);
+	shutdown(fd, SHUT_WR);
+	cr_assert_eq(receive(fd), 248);
+	cr_assert_eq(receive(fd), sizeof(answer));
+	cr_assert_eq(answer.head.serial, 9);
+	cr_assert_eq(receive(fd), 0);
 }
 
 Test(door, another_sender_than_who_connected)

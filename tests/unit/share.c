@@ -248,6 +248,13 @@ Test(share, who_fills_the_reaper_waits)
 	share_leave(s, &items[2]);
 	cr_expect_null(share_turn(s));
 	cr_expect(share_waiting(s));
+	atomic_store(&who->held, SHARE_PARKED);
+	atomic_store(&who->parked, SHARE_PARKED);
+	cr_expect_null(share_turn(s), "what it brought hangs");
+	atomic_store(&who->parked, 0);
+	atomic_store(&who->above->parked, SHARE_PARKED);
+	cr_expect_null(share_turn(s), "what its group brought does");
+	atomic_store(&who->above->parked, 0);
 	atomic_store(&who->held, 1);
 	cr_expect_eq(turns_of(1, 4), 4);
 	share_leave(s, &items[0]);
@@ -257,4 +264,19 @@ Test(share, who_fills_the_reaper_waits)
 	atomic_store(&who->held, 0);
 	shares_sweep(s);
 	cr_expect_eq(shares_known(s), 0);
+}
+
+/* In the turn of who just came nothing is read: whatever is still being closed of others who came so, it is identified. */
+Test(share, who_just_came_waits_for_nobody)
+{
+	ready(1, SHARE_NEW, 1);
+	struct reaper_charge *who = share_charge_placeless(s, 2, SHARE_NEW);
+
+	for (struct reaper_charge *c = who; c; c = c->above) {
+		atomic_store(&c->held, SHARE_GROUP_FDS);
+		atomic_store(&c->parked, SHARE_GROUP_FDS);
+	}
+	cr_expect_eq(turns_of(1, 3), 3);
+	shares_sweep(s);
+	cr_expect_eq(shares_known(s), 5, "who holds no place is known while he is charged");
 }

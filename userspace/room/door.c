@@ -8,10 +8,10 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define FDS_APART                                                                                  \
-	(REAPER_RING + REAPER_SLOW + 2 * DOOR_FDS_MAX) /* descriptors kept free of connections */
-#define ACCEPTS_MAX 32				       /* of one round */
-#define TURNS_MAX   64 /* of one round: then who just came is heard */
+#define FDS_APART   (REAPER_MAX + 2 * DOOR_FDS_MAX) /* descriptors kept free of connections */
+#define FDS_TO_READ 1024			    /* of these, kept free of refused connections */
+#define ACCEPTS_MAX 32				    /* of one round */
+#define TURNS_MAX   64				    /* of one round: then who just came is heard */
 #define TICK_MS	    1000
 #define IDLE_S	    300 /* a connection that says nothing for so long ends */
 #define UNKNOWN_S   3	/* and one of nobody that could be identified */
@@ -48,15 +48,19 @@ static void pidfd_close(struct connection *c)
 static void connection_close(struct connection *c)
 {
 	struct door *d = c->door;
-	struct reaper_charge *who = c->item.share ? share_charge(&c->item) : NULL;
+	uint32_t group = c->identified ? c->caller.tag.owner.label : SHARE_NEW;
+	struct reaper_charge *who =
+		c->item.share ? share_charge(&c->item)
+			      : share_charge_placeless(d->shares, c->caller.share_uid, group);
 
 	loop_drop(d->loop, &c->source);
 	pidfd_close(c);
 	*c->at = c->next;
 	if (c->next)
 		c->next->at = c->at;
-	/* messages it still holds may carry lingering sockets: closing it may wait too */
-	reaper_put(d->reaper, c->source.fd, who);
+	/* closing it closes what messages that it still holds carry */
+	reaper_put(d->reaper, c->source.fd, c->drained ? REAPER_IS_DRAINED : REAPER_IS_STRANGE,
+		   who);
 	if (c->item.share)
 		share_leave(d->shares, &c->item);
 	free(c);
@@ -107,8 +111,7 @@ static void on_message(struct loop_source *s, uint32_t events)
 {
 	struct connection *c = s->owner;
 
-	if (events & (EPOLLHUP | EPOLLRDHUP))
-		c->hung_up = true;
+	(void)events;
 	if (c->item.ready && !c->muted) {
 		loop_drop(c->door->loop, s);
 		c->muted = true;
@@ -221,7 +224,7 @@ static void connection_open(struct door *d, int fd)
 	struct ucred cred = cred_of(fd);
 
 	if (!c) {
-		reaper_put(d->reaper, fd, NULL);
+		reaper_put(d->reaper, fd, REAPER_IS_STRANGE, NULL);
 		return;
 	}
 	*c = (struct connection){ .source = { fd, on_message, c }, .door = d, .used_ns = now_ns() };
@@ -243,7 +246,7 @@ static void on_connection(struct loop_source *s, uint32_t events)
 	struct door *d = s->owner;
 
 	(void)events;
-	for (int i = 0; i < ACCEPTS_MAX && reaper_has_room(d->reaper, 2 * DOOR_FDS_MAX); i++) {
+	for (int i = 0; i < ACCEPTS_MAX && reaper_has_room(d->reaper, FDS_TO_READ); i++) {
 		int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (fd < 0)

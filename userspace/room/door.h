@@ -44,7 +44,7 @@ struct door_entry {
 	uint32_t ask_len; /* exactly; with a tail: at least */
 	uint32_t answer_len;
 	bool tail;
-	bool fd;
+	bool fd; /* exactly one descriptor; who says yes to it has found it to be a socket of TCP */
 	/* Decides, writes the account, fills the answer. */
 	enum reason (*serve)(void *room, const struct door_call *call, struct door_answer *answer);
 };

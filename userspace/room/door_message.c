@@ -60,12 +60,12 @@ static void fds_collect(struct door *d, struct msghdr *msg)
 	}
 }
 
-static void fds_dispose(struct connection *c)
+static void fds_dispose(struct connection *c, enum reaper_what what)
 {
 	struct door *d = c->door;
 
 	for (unsigned i = 0; i < d->fd_count; i++)
-		reaper_put(d->reaper, d->fds[i], share_charge(&c->item));
+		reaper_put(d->reaper, d->fds[i], what, share_charge(&c->item));
 	if (d->pidfd >= 0)
 		close(d->pidfd); /* the kernel's own make: nothing of it waits */
 	d->fd_count = 0;
@@ -99,7 +99,7 @@ static const char *form_error(const struct door *d, const struct door_entry *e, 
 	return NULL;
 }
 
-static int serve(struct connection *c, size_t len, int flags)
+static int serve(struct connection *c, size_t len, int flags, bool *ret_tcp)
 {
 	struct door *d = c->door;
 	const struct door_entry *e = entry_of(d, len);
@@ -127,6 +127,7 @@ static int serve(struct connection *c, size_t len, int flags)
 		memset(&d->answer, 0, answer_len);
 		answer.tails = 0;
 	}
+	*ret_tcp = reason == REASON_OK && e && e->fd;
 	head_fill(&d->answer.head, reason, answer.detail);
 	d->answer.head.policy_generation = answer.generation;
 	if (len >= sizeof(struct cleat_ask_head)) {
@@ -147,17 +148,19 @@ bool door_message(struct connection *c)
 		.msg_controllen = sizeof(d->control),
 	};
 	ssize_t n = recvmsg(c->source.fd, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	bool tcp = false;
 	int sent;
 
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR;
-	fds_collect(d, &msg);
-	if (n == 0 && c->hung_up && !d->fd_count) {
-		fds_dispose(c);
+	/* a message, of no bytes even, says who sent it (SO_PASSCRED); the end of them says nothing */
+	if (n == 0 && !msg.msg_controllen) {
+		c->drained = true;
 		return false;
 	}
-	sent = serve(c, (size_t)n, msg.msg_flags);
-	fds_dispose(c);
+	fds_collect(d, &msg);
+	sent = serve(c, (size_t)n, msg.msg_flags, &tcp);
+	fds_dispose(c, tcp ? REAPER_IS_TCP : REAPER_IS_ANY);
 	/* nothing that comes on it will be better known: its client connects anew */
 	return sent == 0 && c->caller.reason != REASON_PEER_GONE;
 }

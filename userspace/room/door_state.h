@@ -20,7 +20,7 @@ struct connection {
 	uint64_t used_ns;	/* monotonic clock, coarse: of its last message */
 	bool identified;
 	bool muted;   /* not in the loop: it waits for its turn, and need not say so again */
-	bool hung_up; /* the loop said so */
+	bool drained; /* ended by the other side, and read to the end */
 };
 
 struct door {

@@ -471,9 +471,12 @@ int kernel_room_arm(struct kernel_room *k)
 	const int on = 1;
 
 	for (int i = 0; i < PUBLIC_ROOMS && err == 0; i++) {
-		/* level reduced: every message names its process */
-		if (start.level != CLEAT_LEVEL_FULL &&
-		    setsockopt(k->listeners[i], SOL_SOCKET, SO_PASSPIDFD, &on, sizeof(on)) < 0)
+		/* every message says who sent it: so none, not even of no bytes, looks like the end of them
+		 * (door_message.c). Level reduced: and names its process */
+		if (setsockopt(k->listeners[i], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
+			err = -errno;
+		else if (start.level != CLEAT_LEVEL_FULL &&
+			 setsockopt(k->listeners[i], SOL_SOCKET, SO_PASSPIDFD, &on, sizeof(on)) < 0)
 			err = -errno;
 		else if (listen(k->listeners[i], BACKLOG) < 0)
 			err = -errno;

@@ -3,7 +3,9 @@
 #include "room/reaper.h"
 
 #include "base/cleanup.h"
+#include "base/twin.h"
 #include <errno.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
@@ -13,17 +15,35 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#define SLOW_THREADS 16
-#define SLOW_EACH    4 /* threads for what one is charged with */
-#define STACK_BYTES  (128 * 1024)
-#define NAP_NS	     500000	       /* the fast lane looks again after this before it sleeps */
-#define LINGER_NS    200000	       /* how long a close may linger */
-#define KICK_NS	     (5 * 1000 * 1000) /* and is told again, should the first have come too early */
-#define KICK_SIGNAL  SIGUSR1
+#ifndef IPPROTO_MPTCP
+#define IPPROTO_MPTCP 262
+#endif
+
+#define LINGER_THREADS	16
+#define LINGER_EACH	4 /* threads for what one is charged with */
+#define LINGER_MAX	1024
+#define STRANGE_THREADS 32
+#define STRANGE_EACH	2
+#define STACK_BYTES	(128 * 1024)
+#define NAP_NS		500000 /* the fast lane looks again after this before it sleeps */
+#define LINGER_NS	200000 /* how long a close may linger */
+#define KICK_NS		(5 * 1000 * 1000) /* and is told again, should the first have come too early */
+#define KICK_SIGNAL	SIGUSR1
 
 struct waiting {
 	int fd;
-	struct reaper_charge *who; /* or NULL */
+	enum reaper_what what;
+	struct reaper_charge *who;
+};
+
+struct lane {
+	struct reaper *reaper;
+	enum reaper_lanes which;
+	unsigned each, max;
+	pthread_mutex_t lock;
+	pthread_cond_t more;
+	struct waiting queue[REAPER_MAX]; /* oldest first */
+	unsigned count;
 };
 
 struct reaper {
@@ -36,10 +56,9 @@ struct reaper {
 
 	pthread_barrier_t there; /* every thread has what it needs to make */
 
-	pthread_mutex_t lock; /* the slow lane */
-	pthread_cond_t more;
-	struct waiting slow[REAPER_SLOW]; /* oldest first */
-	unsigned slow_count;
+	struct lane lanes[REAPER_LANES];
+	struct reaper_charge nobody; /* who is charged where the caller knows nobody */
+	atomic_uint open;	     /* everywhere */
 	atomic_uint forced;
 };
 
@@ -68,99 +87,138 @@ static void kick_set(timer_t t, long first_ns)
 	timer_settime(t, 0, &s, NULL);
 }
 
-static void discharge(struct reaper_charge *who)
+static void discharge(struct reaper *r, struct reaper_charge *who)
 {
 	for (struct reaper_charge *above; who; who = above) {
 		above = who->above; /* once nothing is held it may be gone */
 		atomic_fetch_sub(&who->held, 1);
 	}
+	atomic_fetch_sub(&r->open, 1);
 }
 
-static bool may_wait(int fd)
+static void park(struct reaper_charge *who, int n)
 {
-	struct linger l;
-	socklen_t len = sizeof(l);
-
-	if (getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &len) < 0)
-		return true; /* no socket: its flush is somebody else's code */
-	return l.l_onoff != 0;
+	for (; who; who = who->above)
+		atomic_fetch_add(&who->parked, (unsigned)n);
 }
 
-static bool slow_put(struct reaper *r, struct waiting w)
+/* ---- the lanes that wait ---- */
+
+static bool lane_put(struct lane *l, struct waiting w)
 {
 	bool room;
 
-	pthread_mutex_lock(&r->lock);
-	room = r->slow_count < REAPER_SLOW;
+	pthread_mutex_lock(&l->lock);
+	room = l->count < l->max;
 	if (room) {
-		r->slow[r->slow_count++] = w;
-		pthread_cond_signal(&r->more);
+		if (l->which == REAPER_STRANGE)
+			park(w.who, 1);
+		l->queue[l->count++] = w;
+		pthread_cond_signal(&l->more);
 	}
-	pthread_mutex_unlock(&r->lock);
+	pthread_mutex_unlock(&l->lock);
 	return room;
 }
 
 /* Whose threads are counted. */
 static struct reaper_charge *payer(struct reaper_charge *who)
 {
-	while (who && who->above)
+	while (who->above)
 		who = who->above;
 	return who;
 }
 
 /* The oldest of somebody who has not his number of threads at work. With the lock. */
-static bool slow_take(struct reaper *r, struct waiting *ret)
+static bool lane_take(struct lane *l, struct waiting *ret)
 {
-	for (unsigned i = 0; i < r->slow_count; i++) {
-		struct reaper_charge *p = payer(r->slow[i].who);
+	for (unsigned i = 0; i < l->count; i++) {
+		struct reaper_charge *p = payer(l->queue[i].who);
 
-		if (p && p->closing >= SLOW_EACH)
+		if (p->closing[l->which] >= l->each)
 			continue;
-		*ret = r->slow[i];
-		r->slow_count--;
-		memmove(&r->slow[i], &r->slow[i + 1], (r->slow_count - i) * sizeof(*ret));
-		if (p)
-			p->closing++;
+		*ret = l->queue[i];
+		l->count--;
+		memmove(&l->queue[i], &l->queue[i + 1], (l->count - i) * sizeof(*ret));
+		p->closing[l->which]++;
 		return true;
 	}
 	return false;
 }
 
-static void *slow_lane(void *arg)
+static void *lane_run(void *arg)
 {
-	struct reaper *r = arg;
+	struct lane *l = arg;
 	timer_t kick = kick_new();
 	struct waiting w;
 
-	pthread_barrier_wait(&r->there);
-	pthread_mutex_lock(&r->lock);
+	pthread_barrier_wait(&l->reaper->there);
+	pthread_mutex_lock(&l->lock);
 	for (;;) {
-		while (!slow_take(r, &w))
-			pthread_cond_wait(&r->more, &r->lock);
-		pthread_mutex_unlock(&r->lock);
+		while (!lane_take(l, &w))
+			pthread_cond_wait(&l->more, &l->lock);
+		pthread_mutex_unlock(&l->lock);
 
 		kick_set(kick, LINGER_NS);
 		close(w.fd);
 		kick_set(kick, 0);
 
-		pthread_mutex_lock(&r->lock);
-		if (w.who)
-			payer(w.who)->closing--;
-		discharge(w.who);
-		pthread_cond_signal(&r->more);
+		pthread_mutex_lock(&l->lock);
+		payer(w.who)->closing[l->which]--;
+		if (l->which == REAPER_STRANGE)
+			park(w.who, -1);
+		discharge(l->reaper, w.who);
+		pthread_cond_signal(&l->more);
 	}
 	return NULL;
 }
 
+/* ---- the fast lane ---- */
+
+static int asked(int fd, int option)
+{
+	int value = -1;
+	socklen_t len = sizeof(value);
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &len) < 0 ? -1 : value;
+}
+
+static enum reaper_what is(int fd)
+{
+	int domain = asked(fd, SO_DOMAIN), protocol;
+
+	if (domain != AF_INET && domain != AF_INET6)
+		return REAPER_IS_STRANGE;
+	protocol = asked(fd, SO_PROTOCOL);
+	return asked(fd, SO_TYPE) == SOCK_STREAM &&
+			       (protocol == IPPROTO_TCP || protocol == IPPROTO_MPTCP)
+		       ? REAPER_IS_TCP
+		       : REAPER_IS_STRANGE;
+}
+
+static bool lingers(int fd)
+{
+	struct linger l = { 0 };
+	socklen_t len = sizeof(l);
+
+	return getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &len) < 0 || l.l_onoff;
+}
+
 static void fast_close(struct reaper *r, struct waiting w)
 {
-	if (may_wait(w.fd)) {
-		if (slow_put(r, w))
+	if (w.what == REAPER_IS_ANY)
+		w.what = is(w.fd);
+	if (kept(reaper_strange) && w.what == REAPER_IS_STRANGE) {
+		lane_put(&r->lanes[REAPER_STRANGE],
+			 w); /* as many as may be open have a place there */
+		return;
+	}
+	if (w.what != REAPER_IS_DRAINED && lingers(w.fd)) {
+		if (lane_put(&r->lanes[REAPER_LINGER], w))
 			return;
 		atomic_fetch_add(&r->forced, 1);
 	}
-	close(w.fd); /* a full slow lane, or linger set behind our back: the timer bounds it */
-	discharge(w.who);
+	close(w.fd); /* that lane is full, or linger was set behind our back: the timer bounds it */
+	discharge(r, w.who);
 }
 
 static unsigned fast_drain(struct reaper *r)
@@ -196,7 +254,7 @@ static void *fast_lane(void *arg)
 	return NULL;
 }
 
-static int thread_start(void *(*lane)(void *), struct reaper *r)
+static int thread_start(void *(*run)(void *), void *arg)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
@@ -205,9 +263,26 @@ static int thread_start(void *(*lane)(void *), struct reaper *r)
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	err = pthread_create(&thread, &attr, lane, r);
+	err = pthread_create(&thread, &attr, run, arg);
 	pthread_attr_destroy(&attr);
 	return -err;
+}
+
+static int lane_start(struct reaper *r, enum reaper_lanes which, unsigned threads, unsigned each,
+		      unsigned max)
+{
+	struct lane *l = &r->lanes[which];
+	int err = 0;
+
+	l->reaper = r;
+	l->which = which;
+	l->each = each;
+	l->max = max;
+	pthread_mutex_init(&l->lock, NULL);
+	pthread_cond_init(&l->more, NULL);
+	for (unsigned i = 0; !err && i < threads; i++)
+		err = thread_start(lane_run, l);
+	return err;
 }
 
 int reaper_start(struct reaper **ret)
@@ -226,12 +301,12 @@ int reaper_start(struct reaper **ret)
 		free(r);
 		return err;
 	}
-	pthread_mutex_init(&r->lock, NULL);
-	pthread_cond_init(&r->more, NULL);
-	pthread_barrier_init(&r->there, NULL, SLOW_THREADS + 2);
+	pthread_barrier_init(&r->there, NULL, LINGER_THREADS + STRANGE_THREADS + 2);
 	err = thread_start(fast_lane, r);
-	for (int i = 0; !err && i < SLOW_THREADS; i++)
-		err = thread_start(slow_lane, r);
+	if (!err)
+		err = lane_start(r, REAPER_LINGER, LINGER_THREADS, LINGER_EACH, LINGER_MAX);
+	if (!err)
+		err = lane_start(r, REAPER_STRANGE, STRANGE_THREADS, STRANGE_EACH, REAPER_MAX);
 	if (err)
 		return err; /* the room ends: threads that did start go with it */
 	pthread_barrier_wait(&r->there);
@@ -241,16 +316,20 @@ int reaper_start(struct reaper **ret)
 
 bool reaper_has_room(struct reaper *r, unsigned n)
 {
-	return atomic_load(&r->tail) - atomic_load(&r->head) + n <= REAPER_RING;
+	return atomic_load(&r->tail) - atomic_load(&r->head) + n <= REAPER_RING &&
+	       atomic_load(&r->open) + n <= REAPER_MAX;
 }
 
-void reaper_put(struct reaper *r, int fd, struct reaper_charge *who)
+void reaper_put(struct reaper *r, int fd, enum reaper_what what, struct reaper_charge *who)
 {
 	unsigned tail = atomic_load(&r->tail);
 
+	if (!who)
+		who = &r->nobody;
+	atomic_fetch_add(&r->open, 1);
 	for (struct reaper_charge *c = who; c; c = c->above)
 		atomic_fetch_add(&c->held, 1);
-	r->ring[tail % REAPER_RING] = (struct waiting){ fd, who };
+	r->ring[tail % REAPER_RING] = (struct waiting){ fd, what, who };
 	atomic_store(&r->tail, tail + 1);
 }
 

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Closes descriptors that came from strangers, where closing may wait: SO_LINGER blocks the last closer of a
- * socket, flush blocks on FUSE (kernel.md 9). The room's own thread only puts them into a ring and never
- * closes one itself. The fast lane is one thread; what may linger or is no socket goes on to the slow lane,
- * so that nobody's FIN waits behind a lingering one. In both a timer's signal ends a lingering close.
+ * Closes descriptors that came from strangers, where closing may wait, for a bounded time or for ever: SO_LINGER blocks the
+ * last closer of a socket, flush and release ask the server of a FUSE, and the last close of an AF_UNIX socket is that of
+ * every file that still lies in its queue. The room's own thread only puts them into a ring and never closes one itself.
+ * Three lanes, all threads of this process:
  *
- * Each descriptor is charged to whose it was: who fills the slow lane with what never ends its close (a file on a FUSE
- * whose server is stopped) has SLOW_EACH of its threads, not all, and the door reads nothing more from them meanwhile.
- * Where the slow lane is full all the same, the fast one closes sockets itself, and counts them.
+ *   fast     one thread: TCP sockets that do not linger, and our own ends that were read empty. Nothing else, ever.
+ *   linger   TCP sockets that do. A timer's signal ends the wait, so it is always bounded.
+ *   strange  everything else. May hang past every signal; so whoever is charged has STRANGE_EACH of its threads, and what finds
+ *            none stays parked: open, charged, in nobody's way.
+ *
+ * Who has parked something is not read further (share.h), and no more is open at a time than REAPER_MAX.
  */
 #ifndef CLEAT_ROOM_REAPER_H
 #define CLEAT_ROOM_REAPER_H
@@ -17,30 +20,45 @@
 
 struct reaper;
 
+enum reaper_lanes { REAPER_LINGER, REAPER_STRANGE, REAPER_LANES };
+
 /* Who is charged for descriptors that are not closed yet. Lives while held is not 0. */
 struct reaper_charge {
 	atomic_uint held;
-	unsigned closing;	     /* slow threads at work for it; the reaper's */
-	struct reaper_charge *above; /* charged as well, or NULL */
+	atomic_uint parked;		/* of these: in the lane that may hang */
+	unsigned closing[REAPER_LANES]; /* threads at work for it; the reaper's */
+	struct reaper_charge *above;	/* charged as well, or NULL */
+};
+
+/* What is known of a descriptor. In doubt the last. */
+enum reaper_what {
+	REAPER_IS_ANY,	   /* nothing: the reaper asks the socket layer */
+	REAPER_IS_TCP,	   /* a socket of TCP or MPTCP */
+	REAPER_IS_DRAINED, /* our own end of a connection on which nothing waits or can come any more */
+	REAPER_IS_STRANGE, /* something else, or that again with something in it */
 };
 
 /* Starts the threads; they live as long as the process, and make nothing any more when this returns. */
 int reaper_start(struct reaper **ret);
-/* May @n more be put? False while a close hangs: the caller then reads no message. */
+/* May @n more be put? The caller reads no message and accepts nobody where it is false. */
 bool reaper_has_room(struct reaper *r, unsigned n);
-/* Takes @fd. The caller asked reaper_has_room() before. @who may be NULL. */
-void reaper_put(struct reaper *r, int fd, struct reaper_charge *who);
-/* Sockets that the fast lane had to close because the slow one was full. */
+/* Takes @fd. The caller asked reaper_has_room() before. @who may be NULL: all of these are one. */
+void reaper_put(struct reaper *r, int fd, enum reaper_what what, struct reaper_charge *who);
+/* Lingering sockets that the fast lane had to close, within a timer's bound, because that lane was full. */
 unsigned reaper_forced(struct reaper *r);
 
 static inline unsigned reaper_charge_held(struct reaper_charge *c)
 {
 	return atomic_load(&c->held);
 }
+static inline unsigned reaper_charge_parked(struct reaper_charge *c)
+{
+	return atomic_load(&c->parked);
+}
 /* Once per round: wakes the fast lane if it sleeps. */
 void reaper_flush(struct reaper *r);
 
 #define REAPER_RING 1024
-#define REAPER_SLOW 1024
+#define REAPER_MAX  3072 /* open at a time: in the ring and in both lanes */
 
 #endif

@@ -54,7 +54,7 @@ int shares_new(unsigned max, struct shares **ret)
 	s->max = max;
 	s->buckets = 4 * max;
 	/* three for each connection, and for owners that left descriptors in the reaper */
-	s->nodes = 3 * (max + quarter(s) + REAPER_RING + REAPER_SLOW);
+	s->nodes = 3 * (max + quarter(s) + REAPER_MAX);
 	s->table = calloc(s->buckets, sizeof(struct share *));
 	s->pool = calloc(s->nodes, sizeof(*s->pool));
 	if (!s->table || !s->pool) {
@@ -361,6 +361,14 @@ struct reaper_charge *share_charge(struct share_item *i)
 	return &i->share->charge;
 }
 
+struct reaper_charge *share_charge_placeless(struct shares *s, uint32_t uid, uint32_t group)
+{
+	struct share *n = group == SHARE_NEW ? owner_of(s, NEW_OWNER, uid, 0)
+					     : owner_of(s, OWNER, uid, group);
+
+	return n ? &n->charge : NULL;
+}
+
 /* ---- turns ---- */
 
 static void group_queue(struct shares *s, struct share *g)
@@ -421,18 +429,25 @@ static struct share_item *owner_turn(struct share *n)
 	return i;
 }
 
+static bool must_wait(struct share *n, unsigned fds)
+{
+	return reaper_charge_held(&n->charge) >= fds ||
+	       reaper_charge_parked(&n->charge) >= SHARE_PARKED;
+}
+
 /* The first of @g's owners that is ready and need not wait. The others stand behind again, in their order. */
 static struct share_item *group_turn(struct shares *s, struct share *g)
 {
 	struct share *stop = g->last_owner, *n;
+	bool reads = g->key != SHARE_NEW;
 
-	if (reaper_charge_held(&g->charge) >= SHARE_GROUP_FDS)
+	if (reads && must_wait(g, SHARE_GROUP_FDS))
 		return NULL;
 	do {
 		struct share_item *i = NULL;
 
 		n = unqueue(&g->first_owner, &g->last_owner);
-		if (n->first && reaper_charge_held(&n->charge) < SHARE_OWNER_FDS)
+		if (n->first && !(reads && must_wait(n, SHARE_OWNER_FDS)))
 			i = owner_turn(n);
 		if (n->first)
 			owner_queue(n);

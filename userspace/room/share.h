@@ -9,7 +9,8 @@
  * Who just came and is not known yet waits in a reserve beside these places, of which a uid has half at most: its owners are
  * processes, because a neighbour may have its victim's uid and is told apart from it only later.
  * Turns: the groups one after the other, in a group its owners, of an owner the connections that have something to do: of n
- * groups nobody gets less than 1/n. An owner whose descriptors are still being closed waits; its messages stay its own.
+ * groups nobody gets less than 1/n. An owner whose descriptors are still being closed waits; its messages stay its own. So does a
+ * group that brought what does not end its close (reaper.h), but that of who just came: nothing is read in its turn.
  */
 #ifndef CLEAT_ROOM_SHARE_H
 #define CLEAT_ROOM_SHARE_H
@@ -24,6 +25,7 @@
 
 #define SHARE_OWNER_FDS 64  /* an owner with so many descriptors being closed waits */
 #define SHARE_GROUP_FDS 256 /* a group */
+#define SHARE_PARKED	8   /* either, with so many in the lane that may hang */
 
 struct shares;
 struct share; /* an owner's */
@@ -57,6 +59,8 @@ struct share_item *share_turn(struct shares *s);
 bool share_waiting(const struct shares *s);
 /* Who is charged for a descriptor that @i brought. */
 struct reaper_charge *share_charge(struct share_item *i);
+/* The same of what holds no place. NULL: nobody can be charged. It must be held before anything else is asked of @s. */
+struct reaper_charge *share_charge_placeless(struct shares *s, uint32_t uid, uint32_t group);
 /* Now and then: takes back what departed owners no longer need. */
 void shares_sweep(struct shares *s);
 /* Owners that are known; for tests and the log. */
