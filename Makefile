@@ -192,6 +192,7 @@ TEST_sign       := flow/sign edge/bundle_print $(POLICY_COMPILER)
 TEST_memory     := room/memory model/window model/reason
 TEST_door       := room/door room/door_message room/share room/loop room/reaper model/reason
 TEST_reaper     := room/reaper
+TEST_rooms      := room/rooms room/channel base/log base/bytes base/clock
 TEST_share      := room/share
 TEST_verify     := flow/verify flow/verify_cache model/window edge/bundle_print $(POLICY_COMPILER)
 UNITS   := $(sort $(basename $(notdir $(wildcard tests/unit/*.c))))

@@ -74,7 +74,7 @@ static void doors(FILE *to, const struct cleat_admin_answer_status *s)
 	EACH_ROOM(to, s, "cleat_connections_idle_total", door.idle,
 		  "Connections ended because they said nothing for too long.");
 	EACH_ROOM(to, s, "cleat_closes_forced_total", forced,
-		  "Passed descriptors, slow to close, that found no thread of their own for it.");
+		  "Passed sockets that linger and found no thread of their own for it.");
 	EACH_ROOM(to, s, "cleat_audit_suppressed_total", suppressed,
 		  "Cheap refusals that have no audit line of their own.");
 }

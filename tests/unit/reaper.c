@@ -6,131 +6,26 @@
 #include "room/reaper.h"
 
 #include "base/cleanup.h"
+#include "../stalling.h"
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fuse.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <sched.h>
-#include <signal.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 
 #define SOON_MS 2000
 
 static struct reaper *reaper;
 
-/* ---- a file system of one file, whose server falls silent ---- */
-
-static char mounted[] = "/tmp/reaper-XXXXXX";
-static pid_t server_pid;
-static atomic_bool *silent; /* shared with the server */
-
-static void reply(int fuse, uint64_t unique, int error, const void *body, size_t len)
-{
-	struct fuse_out_header h = { (uint32_t)(sizeof(h) + len), error, unique };
-	char bytes[256];
-
-	memcpy(bytes, &h, sizeof(h));
-	if (len)
-		memcpy(bytes + sizeof(h), body, len);
-	if (write(fuse, bytes, h.len) < 0 && errno != ENOENT)
-		_exit(1);
-}
-
-static void answer(int fuse, const struct fuse_in_header *in)
-{
-	const struct fuse_write_in *write_in = (const struct fuse_write_in *)(in + 1);
-	const struct fuse_init_out init = { .major = FUSE_KERNEL_VERSION,
-					    .minor = FUSE_KERNEL_MINOR_VERSION,
-					    .flags = FUSE_WRITEBACK_CACHE,
-					    .max_write = 65536 };
-	const struct fuse_attr_out attr = {
-		.attr_valid = 3600,
-		.attr = { .ino = 1, .mode = S_IFREG | 0600, .nlink = 1, .blksize = 4096 }
-	};
-	const struct fuse_open_out opened = { .open_flags = FOPEN_KEEP_CACHE };
-
-	if (in->opcode == FUSE_INIT)
-		reply(fuse, in->unique, 0, &init, sizeof(init));
-	else if (in->opcode == FUSE_GETATTR || in->opcode == FUSE_SETATTR)
-		reply(fuse, in->unique, 0, &attr, sizeof(attr));
-	else if (in->opcode == FUSE_OPEN)
-		reply(fuse, in->unique, 0, &opened, sizeof(opened));
-	else if (in->opcode == FUSE_WRITE && !*silent)
-		reply(fuse, in->unique, 0, &(struct fuse_write_out){ .size = write_in->size },
-		      sizeof(struct fuse_write_out));
-	else if (in->opcode == FUSE_FLUSH && !*silent)
-		reply(fuse, in->unique, 0, NULL, 0);
-	else if (in->opcode == FUSE_RELEASE)
-		reply(fuse, in->unique, 0, NULL, 0);
-	else if (in->opcode != FUSE_FLUSH && in->opcode != FUSE_WRITE && in->opcode != FUSE_FORGET)
-		reply(fuse, in->unique, -ENOSYS, NULL, 0);
-}
-
-/* A process of its own: with its end every wait for it ends, whatever became of the test. */
-static void serve(int fuse)
-{
-	static char bytes[1 << 20];
-
-	alarm(40);
-	while (read(fuse, bytes, sizeof(bytes)) > 0)
-		answer(fuse, (const struct fuse_in_header *)bytes);
-	_exit(0);
-}
-
 static void start(void)
 {
-	char options[64];
-	int fuse, fd = mkstemp(mounted);
-
-	cr_assert_geq(fd, 0);
-	close(fd);
-	silent = mmap(NULL, sizeof(*silent), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		      0);
-	fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-	snprintf(options, sizeof(options), "fd=%d,rootmode=100600,user_id=0,group_id=0", fuse);
-	if (fuse < 0 || unshare(CLONE_NEWNS) < 0 ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount("reaper", mounted, "fuse", MS_NOSUID | MS_NODEV, options) < 0)
-		cr_skip_test("no FUSE can be mounted: %s", strerror(errno));
-	server_pid = fork();
-	if (server_pid == 0)
-		serve(fuse);
-	close(fuse);
+	stalling_mount();
 	cr_assert_eq(reaper_start(&reaper), 0);
 }
 
-static void server_end(void)
-{
-	kill(server_pid, SIGKILL);
-	waitpid(server_pid, NULL, 0);
-}
-
-static void stop(void)
-{
-	if (server_pid > 0)
-		server_end();
-	umount2(mounted, MNT_FORCE | MNT_DETACH);
-	unlink(mounted);
-}
-
-TestSuite(reaper, .init = start, .fini = stop, .timeout = 60);
-
-static int stalling(void)
-{
-	int fd = open(mounted, O_RDWR | O_CLOEXEC);
-
-	cr_assert_geq(fd, 0, "%s", strerror(errno));
-	return fd;
-}
+TestSuite(reaper, .init = start, .fini = stalling_umount, .timeout = 60);
 
 /* A socket whose last close writes back a page of a file, and waits for it. The file's own descriptor was closed while the
  * server answered; another one's page is what waits to be written. */
@@ -147,7 +42,7 @@ static int carrier(void)
 			      .msg_control = &control,
 			      .msg_controllen = sizeof(control) };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-	int pair[2], fd = stalling(), other = stalling();
+	int pair[2], fd = stalling_open(), other = stalling_open();
 
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
 	*c = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
@@ -202,7 +97,7 @@ Test(reaper, what_hangs_is_parked)
 
 	atomic_store(silent, true);
 	for (int i = 0; i < 20; i++)
-		put(stalling(), REAPER_IS_ANY, &owner);
+		put(stalling_open(), REAPER_IS_ANY, &owner);
 	others_are_served("files that wait for their server");
 	cr_assert_eq(reaper_charge_held(&owner), 20);
 	cr_assert_eq(reaper_charge_parked(&group), 20);
@@ -230,7 +125,7 @@ Test(reaper, more_payers_than_threads)
 	atomic_store(silent, true);
 	for (unsigned i = 0; i < 40; i++)
 		for (int k = 0; k < 8; k++)
-			put(stalling(), REAPER_IS_ANY, &many[i]);
+			put(stalling_open(), REAPER_IS_ANY, &many[i]);
 	others_are_served("more who hang than there are threads");
 	cr_assert_eq(pipe2(pair, O_CLOEXEC), 0);
 	put(pair[0], REAPER_IS_ANY, &late);
@@ -245,7 +140,7 @@ Test(reaper, more_payers_than_threads)
 Test(reaper, no_more_than_there_may_be)
 {
 	static struct reaper_charge who;
-	int file = stalling();
+	int file = stalling_open();
 	unsigned n = 0;
 
 	atomic_store(silent, true);

@@ -28,7 +28,7 @@ struct room_counters {
 	uint64_t answered[64];	 /* enum reason */
 	uint64_t suppressed;	 /* answers that have no audit line of their own */
 	struct door_counts door; /* this and the next: as of the room's last round */
-	uint64_t forced;	 /* slow closes that found no thread of their own (room/reaper.h) */
+	uint64_t forced; /* lingering closes that found no thread of their own (room/reaper.h) */
 };
 _Static_assert(REASON_COUNT <= 64, "room_counters has a place for every reason");
 

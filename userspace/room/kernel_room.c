@@ -413,7 +413,8 @@ static int room_open(struct kernel_room *k, int which)
 		if (maps[i] >= 0)
 			close(maps[i]);
 	if (err == -ETIMEDOUT)
-		log_error("room", "room=%s error=\"that of the cleatd before does not end\"", name);
+		log_error("room", "room=%s error=\"that of the cleatd before " ROOM_STAYS "\"",
+			  name);
 	return err < 0 ? failed("room", err, name) : 0;
 }
 

@@ -6,6 +6,7 @@
 #include "room/channel.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -92,11 +93,20 @@ int room_spawn(const char *name, const char *const *args, const int *fds, unsign
 
 void room_end(struct room_child *child)
 {
+	struct pollfd p = { .fd = child->pidfd, .events = POLLIN };
+	int n;
+
 	if (child->pid <= 0)
 		return;
 	syscall(SYS_pidfd_send_signal, child->pidfd, SIGKILL, NULL, 0);
-	while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	do
+		n = poll(&p, 1, ROOM_END_MS);
+	while (n < 0 && errno == EINTR);
+	if (n > 0)
+		waitpid(child->pid, NULL, 0);
+	else
+		log_error("room", "room=%s pid=%d error=\"" ROOM_STAYS "\"", child->name,
+			  child->pid);
 	close(child->pidfd);
 	close(child->channel);
 	child->pid = 0;

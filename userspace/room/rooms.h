@@ -50,7 +50,13 @@ static inline unsigned room_bit(unsigned which)
  * channel is made here. @args (NULL-terminated) follow --room=<name>. */
 int room_spawn(const char *name, const char *const *args, const int *fds, unsigned count,
 	       struct room_child *ret);
-/* Kills it if it still runs, waits, closes. */
+#define ROOM_END_MS 1500
+/* Why a killed room is still there. */
+#define ROOM_STAYS                                                                                 \
+	"is killed and does not end: a close of its waits for a file system that does not answer"
+
+/* Kills it if it still runs, waits, closes. Where it does not die in time the log says so, and it is left to whoever waits
+ * for orphans: it runs no more, and whatever it holds a lock on stays locked until that file system answers or is gone. */
 void room_end(struct room_child *child);
 
 /* In the child, first of all: name, limits, signals that are the kernel room's. */
