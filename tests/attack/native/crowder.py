@@ -161,7 +161,20 @@ def stuck_pair(listener):
     return s, peer
 
 
-def linger(run, door, number):
+def carried(s):
+    """@s in the queue of a socket: whoever closes that last closes @s, too."""
+    left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    socket.send_fds(left, [b"x"], [s.fileno()])
+    left.detach()           # stays open until this process ends
+    return right
+
+
+def carry(run, door, number):
+    """The same as linger(), each in the queue of a socket, which is what is passed."""
+    linger(run, door, number, carried)
+
+
+def linger(run, door, number, wrapped=lambda s: s):
     """@number sockets whose close lingers, passed by a child that exits: the room's copies are the last. First line: they
     are on their way; second: all are answered."""
     listener, number = socket.socket(), int(number)
@@ -172,8 +185,9 @@ def linger(run, door, number):
     doors = [Door(run, door) for _ in range((number + 99) // 100)]
     pid = os.fork()
     if pid == 0:
+        passed = [wrapped(s) for s, _ in pairs]
         for i, d in enumerate(doors):
-            d.send(head(WHOIS), [s.fileno() for s, _ in pairs[100 * i:100 * i + 100]])
+            d.send(head(WHOIS), [s.fileno() for s in passed[100 * i:100 * i + 100]])
         os._exit(0)
     for s, _ in pairs:
         s.close()           # not the last copy: the child's are there
@@ -203,7 +217,7 @@ def fin(run, door, number):
     say(worst=waits[-1], median=waits[len(waits) // 2])
 
 
-MODES = {f.__name__: f for f in (control, flood, hold, crush, circle, linger, fin)}
+MODES = {f.__name__: f for f in (control, flood, hold, crush, circle, linger, carry, fin)}
 
 
 def main():
