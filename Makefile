@@ -246,10 +246,10 @@ check-native: $(B)/cleatd $(B)/cleatctl $(TOP)/e2e/protocol_client ## the daemon
 	$(Q)BUILD=$(B) tests/e2e/own_bpffs tests/e2e/native_reduced.sh
 	$(Q)BUILD=$(B) tests/e2e/own_bpffs tests/e2e/cleatctl.sh
 	$(Q)$(MAKE) --no-print-directory $(ACTORS) TWIN=
-	$(Q)for t in watch_links fall_written; do $(MAKE) --no-print-directory TWIN=$$t $(TOP)/twin/$$t/cleatd || exit 1; done
-	$(Q)BUILD=$(B) tests/e2e/own_bpffs tests/attack/native/run attack_091
+	$(Q)for t in watch_links fall_written reaper_strange; do $(MAKE) --no-print-directory TWIN=$$t $(TOP)/twin/$$t/cleatd || exit 1; done
+	$(Q)BUILD=$(B) tests/e2e/own_bpffs tests/attack/native/run attack_091 attack_113
 	$(Q)tests/e2e/own_bpffs tests/attack/native/daemon_twins $(TOP) watch_links=attack_091_hook_taken_away \
-		fall_written=attack_091_fall_that_cannot_be_written
+		fall_written=attack_091_fall_that_cannot_be_written reaper_strange=attack_113_carried_in_queues
 
 # ---- attacks on verify() natively: tests of attacks.md A on the daemon's own code, each with its broken twins ------
 ATTACK_SRC := $(wildcard tests/attack/native/*.c)
