@@ -18,20 +18,6 @@
 #include "base/twin.h"
 #include "abi.h"
 
-/* include/linux/nfs_fs.h and fs/smb: not in uapi linux/magic.h of every Debian 12 header package */
-#ifndef CIFS_SUPER_MAGIC
-#define CIFS_SUPER_MAGIC 0xFF534D42UL
-#endif
-#ifndef SMB2_SUPER_MAGIC
-#define SMB2_SUPER_MAGIC 0xFE534D42UL
-#endif
-#ifndef FUSE_SUPER_MAGIC
-#define FUSE_SUPER_MAGIC 0x65735546UL
-#endif
-#ifndef CEPH_SUPER_MAGIC
-#define CEPH_SUPER_MAGIC 0x00c36400UL
-#endif
-
 #define AF_UNIX		     1
 #define AF_INET		     2
 #define AF_INET6	     10

@@ -238,6 +238,7 @@ static void status_json(const struct cleat_admin_answer_status *s)
 	       reason_word(is_armed(s) ? REASON_OK : REASON_NOT_ARMED), s->hooks, s->falls,
 	       (s->now_ns - s->looked_ns) / 1000000, (s->now_ns - s->proved_ns) / 1000000,
 	       s->synchronised ? "true" : "false");
+	printf(",\"events_suppressed\":%" PRIu64, s->events_suppressed);
 	fputs(",\"kernel\":{", stdout);
 	for (unsigned i = 0; i < CLEAT_COUNT_COUNT; i++)
 		printf("%s\"%s\":%" PRIu64, i ? "," : "", count_word(i), s->counts[i]);
@@ -283,6 +284,7 @@ static void status_text(struct cleat_admin_answer_status *s)
 		putchar('\n');
 	}
 	doors_text(s);
+	printf("events       %" PRIu64 " suppressed\n", s->events_suppressed);
 	fputs("counted     ", stdout);
 	for (unsigned i = 0; i < CLEAT_COUNT_COUNT; i++)
 		printf(" %" PRIu64 " %s%s", s->counts[i], count_word(i),

@@ -100,6 +100,8 @@ static void kernel_side(FILE *to, const struct cleat_admin_answer_status *s)
 	      "Since a live probe saw them run; at level reduced that is when it was armed.");
 	gauge(to, "cleat_clock_synchronised", s->synchronised,
 	      "0: the kernel calls the clock unsynchronised.");
+	counter(to, "cleat_events_suppressed_total", s->events_suppressed,
+		"Events of the kernel side that have no audit line of their own.");
 	head(to, "cleat_kernel_total", "counter", "What the kernel side counted, by kind.");
 	for (unsigned i = 0; i < CLEAT_COUNT_COUNT; i++)
 		fprintf(to, "cleat_kernel_total{kind=\"%s\"} %" PRIu64 "\n", count_word(i),

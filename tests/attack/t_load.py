@@ -153,7 +153,7 @@ def epochs(s):
 def justified(s, before, t, v):
     """The refusals that a starved host may bring about, and no other. @v may be @t, the refusal to sign."""
     now = epochs(s)
-    if v["reason"] == "not-armed" and (now[0] if v is t else now[1]) != (before[0] if v is t else before[1]):
+    if v["reason"] in ("not-armed", "peer-gone") and (now[0] if v is t else now[1]) != (before[0] if v is t else before[1]):
         return                                          # the level is down, or was a moment ago
     if v["reason"] == "level" and v is not t and s.claims(t)["cleat/level"] != "full" and now[0] != before[0]:
         return                                          # it was, since the connection was made, and the claim says so

@@ -19,7 +19,6 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/vfs.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -150,7 +149,6 @@ static int boxed(void *arg)
 struct handing {
 	int to[2];
 	struct pair p;
-	int remote; /* a file of FUSE */
 	bool room;
 };
 
@@ -173,57 +171,13 @@ static int take(void *arg)
 	return 0;
 }
 
-static bool is_given(struct handing *h, int what)
-{
-	int fd;
-
-	fd_send(h->to[0], what);
-	fd = fd_receive(h->to[1]);
-	if (fd >= 0)
-		close(fd);
-	return fd >= 0;
-}
-
-/* A directory; and a file whose close may wait for a stranger: the guest's /out is FUSE (virtiofs). */
-static void files_check(struct handing *h, bool room)
-{
-	int directory = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int file = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
-
-	check(is_given(h, file), "  a file is given");
-	check(is_given(h, directory) != room,
-	      room ? "  a room is given no directory" : "  a directory");
-	if (h->remote >= 0)
-		check(is_given(h, h->remote) != room,
-		      room ? "  a room is given no file of FUSE" : "  a file of FUSE");
-	close(directory);
-	close(file);
-}
-
 static int room_take(void *arg)
 {
 	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	struct handing *h = arg;
-	int failed;
 
 	check(kern_room_set(world.k, pidfd) == 0, "a room is marked");
-	failed = take(h);
-	files_check(h, true);
-	return failed;
-}
-
-static int remote_file(void)
-{
-	const char *path = "/out/cleat-smoke";
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	struct statfs fs;
-
-	unlink(path);
-	if (fd < 0 || fstatfs(fd, &fs) < 0 || fs.f_type != FUSE_SUPER_MAGIC) {
-		printf("skip no FUSE at /out\n");
-		return -1;
-	}
-	return fd;
+	return take(h);
 }
 
 static int give(void *arg)
@@ -233,8 +187,6 @@ static int give(void *arg)
 	uint64_t cookie;
 
 	check(pair_open(&h->p, "127.0.0.1", "127.0.0.1"), "hand-over: connect");
-	h->remote = remote_file();
-	files_check(h, false);
 	fd_send(h->to[0], h->p.client);
 	h->room = true;
 	check(child("plain", 0, room_take, h) == 0, "  to a room");

@@ -31,8 +31,6 @@ forged_simultaneous|full|  is forged
 generation|full|  another generation, the same socket
 graft_owner|full|accepted by a prefork child
 place_ruled|full|  a place that has no rules in this generation is nobody's
-room_directory|full|  a room is given no directory
-room_file|full|  a room is given no file of FUSE
 room_socket|full|  a room may not send
 self_keeper|self|  no map of ours by id
 self_mounts|self|  the file system is not unmounted lazily

@@ -23,7 +23,7 @@ struct front {
 	struct door_room door;		      /* entries; the rest is filled here */
 	int (*start)(void *room);	      /* host facts are known, no client yet */
 	void (*renew)(void *room, bool back); /* another image is in use; @back: the one before */
-	bool (*round)(void *room);	      /* after each round; true: there is more to do. NULL: nothing */
+	bool (*round)(void *room); /* after each round; true: there is more to do. NULL: nothing */
 	/* Sign room: a host key, -1: there is no next one; 1: it is no key, the one before stays. NULL: the room has none. */
 	int (*key)(void *room, bool next, int fd);
 	/* The same: the image in use is in force everywhere, the one before does not come back. */

@@ -56,9 +56,8 @@ int kernel_image_adopt(struct kernel_room *k, int image, char *error, size_t err
 
 /* ---- the host's keys ---- */
 
-/* The file itself, as at the start. A room is given none of a file system that may stall (bpf/task.bpf.c): of such a one it
- * gets a copy in memory, which the kernel makes, so that the key's bytes are never in this process, and which the room
- * zeroes; until then it is no locked memory. */
+/* The file itself, as at the start. Where another LSM lets no room have it, a copy in memory, which the kernel makes, so that
+ * the key's bytes are never in this process, and which the room zeroes; until then it is no locked memory. */
 static int key_send(struct kernel_room *k, uint32_t next, int fd)
 {
 	owned_fd int copy = -1;
@@ -168,7 +167,7 @@ static int audit_renew(struct kernel_room *k)
 		 was.st_ino == is.st_ino)
 		return 0;
 	else if (!channel_passes(fd))
-		trouble = "no room is handed a file of this kind of file system: restart to rotate";
+		trouble = "another LSM lets no room have it: restart to rotate";
 	if (trouble) {
 		log_error("audit", "path=\"%s\" error=\"%s\" kept=\"the file before\"", k->o.audit,
 			  trouble);
