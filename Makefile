@@ -168,7 +168,7 @@ POLICY_COMPILER := $(basename $(patsubst userspace/%,%,$(wildcard userspace/edge
 	edge/json edge/sig model/policy model/policy_check model/assertion model/binding model/spiffe_id model/reason \
 	base/arena base/bytes base/file
 TEST_image      := room/image edge/keys $(POLICY_COMPILER)
-TEST_peer       := edge/peer edge/cgroupfs base/bytes
+TEST_peer       := edge/peer edge/cgroupfs base/bytes base/file
 TEST_place      := room/place base/file base/clock
 TEST_ask        := lib/ask lib/cleat
 TEST_policy_yaml := $(POLICY_COMPILER)
