@@ -58,7 +58,8 @@ static inline unsigned reaper_charge_parked(struct reaper_charge *c)
 /* Once per round: wakes the fast lane if it sleeps. */
 void reaper_flush(struct reaper *r);
 
-#define REAPER_RING 4096 /* power of two, and more than may be open: a place in it is never what lacks */
-#define REAPER_MAX  3072 /* open at a time: in the ring and in both lanes */
+#define REAPER_RING                                                                                \
+	4096 /* power of two, and more than may be open: a place in it is never what lacks */
+#define REAPER_MAX 3072 /* open at a time: in the ring and in both lanes */
 
 #endif
