@@ -267,7 +267,7 @@ check-attack: $(ATTACK_BIN) ## forged tokens, natively
 # A twin here is the same objects, but for those that hold the one check.
 check-attack-twins: $(addprefix $(B)/unit/,bundle verify policy policy_yaml place ask memory channel keys jail secret account share reaper) $(ATTACK_BIN) ## every native twin must be caught with an accept
 	$(Q)CC="$(CC)" CFLAGS='$(ALL_CFLAGS)' LDFLAGS='$(ALL_LDFLAGS)' LIBS='$(UNIT_LIBS)' \
-		tests/attack/native/twins $(B) $(CODE_BELOW_ROOM) userspace/room/place.c userspace/room/memory.c userspace/room/account.c userspace/room/account_rate.c \
+		tests/attack/native/twins $(B) $(CODE_BELOW_ROOM) userspace/room/place.c userspace/room/memory.c userspace/room/account.c userspace/room/account_refusals.c userspace/room/account_rate.c \
 		userspace/room/channel.c userspace/room/jail.c userspace/room/jail_calls.c userspace/room/jail_users.c userspace/room/share.c userspace/room/reaper.c \
 		userspace/edge/seccomp.c $(LIBSRC)
 

@@ -179,6 +179,12 @@ struct mount {
 	int mnt_group_id; /* 0: what happens below it spreads to no other mount */
 };
 
+/* Since 6.17 slaves are in a list that ends in NULL. */
+struct mount___hlist {
+	struct hlist_head mnt_slave_list;
+	struct hlist_node mnt_slave;
+};
+
 struct path {
 	struct vfsmount *mnt;
 	struct dentry *dentry;

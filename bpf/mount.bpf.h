@@ -49,24 +49,52 @@ static __always_inline bool is_way(struct dentry *d)
 	       is_ours(CLEAT_OWN_WAY, BPF_CORE_READ(at, i_ino), BPF_CORE_READ(at, i_sb, s_dev));
 }
 
-#define MOUNTS_MAX (1 << 18) /* steps; a namespace may have 100000 mounts (fs.mount-max) */
+#define MOUNTS_MAX (1 << 18) /* steps of a question, all loops together; a namespace may have 100000 mounts (fs.mount-max) */
 
 #define LIST(m, list)	    ((void *)(m) + bpf_core_field_offset(struct mount, list))
 #define MEMBER(at, list)    ((void *)(at)-bpf_core_field_offset(struct mount, list))
 #define IS_END(at, m, list) ((void *)(at) == LIST(m, list))
+
+/* The first slave of @m, or the next one beside @m, which is a slave of @master; NULL: there is none. */
+static __always_inline struct mount *slave_first(struct mount *m)
+{
+	struct list_head *at;
+	struct hlist_node *node;
+
+	if (bpf_core_field_exists(struct mount___hlist, mnt_slave_list.first)) {
+		node = BPF_CORE_READ((struct mount___hlist *)m, mnt_slave_list.first);
+		return node ? MEMBER(node, mnt_slave) : NULL;
+	}
+	at = BPF_CORE_READ(m, mnt_slave_list.next);
+	return IS_END(at, m, mnt_slave_list) ? NULL : MEMBER(at, mnt_slave);
+}
+
+static __always_inline struct mount *slave_beside(struct mount *m, struct mount *master)
+{
+	struct list_head *at;
+	struct hlist_node *node;
+
+	if (bpf_core_field_exists(struct mount___hlist, mnt_slave_list.first)) {
+		node = BPF_CORE_READ((struct mount___hlist *)m, mnt_slave.next);
+		return node ? MEMBER(node, mnt_slave) : NULL;
+	}
+	at = BPF_CORE_READ(m, mnt_slave.next);
+	return IS_END(at, master, mnt_slave_list) ? NULL : MEMBER(at, mnt_slave);
+}
 
 /* What is mounted on @of at @point. */
 struct child {
 	struct mount *of, *found;
 	struct dentry *point;
 	struct list_head *next;
+	__u32 left;
 };
 
 static long child_step(__u32 i, struct child *c)
 {
 	struct mount *m = MEMBER(c->next, mnt_child);
 
-	if (IS_END(c->next, c->of, mnt_mounts))
+	if (IS_END(c->next, c->of, mnt_mounts) || !c->left--)
 		return 1;
 	if (BPF_CORE_READ(m, mnt_mountpoint) == c->point) {
 		c->found = m;
@@ -76,12 +104,13 @@ static long child_step(__u32 i, struct child *c)
 	return 0;
 }
 
-static __always_inline struct mount *child_at(struct mount *m, struct dentry *point)
+static __always_inline struct mount *child_at(struct mount *m, struct dentry *point, __u32 *left)
 {
-	struct child c = { .of = m, .point = point };
+	struct child c = { .of = m, .point = point, .left = *left };
 
 	c.next = BPF_CORE_READ(m, mnt_mounts.next);
 	bpf_loop(MOUNTS_MAX, child_step, &c, 0);
+	*left = c.left;
 	return c.found;
 }
 
@@ -91,13 +120,14 @@ struct spread {
 	struct mount *from, *at, *master;
 	struct mnt_namespace *ns;
 	struct dentry *point;
+	__u32 left;
 	bool unmount;
 	bool up;      /* all below @at is done */
 	bool reaches; /* ours; and where the way does not end */
 };
 
 /* What is mounted under one of ours hides nothing. */
-static __always_inline bool spread_hits(const struct spread *s, struct mount *m)
+static __always_inline bool spread_hits(struct spread *s, struct mount *m)
 {
 	struct mount *child;
 
@@ -105,7 +135,7 @@ static __always_inline bool spread_hits(const struct spread *s, struct mount *m)
 		return false;
 	if (!s->unmount && !is_our_mount(m, s->ns))
 		return false;
-	child = child_at(m, s->point);
+	child = child_at(m, s->point, &s->left);
 	return s->unmount ? child && is_our_mount(child, s->ns) : !child;
 }
 
@@ -113,19 +143,22 @@ static long spread_step(__u32 i, struct spread *s)
 {
 	struct mount *m = s->at;
 	struct mount *master = BPF_CORE_READ(m, mnt_master);
-	struct list_head *slave = BPF_CORE_READ(m, mnt_slave_list.next);
-	struct list_head *beside = BPF_CORE_READ(m, mnt_slave.next);
+	struct mount *slave = s->up ? NULL : slave_first(m);
+	struct mount *beside = slave_beside(m, master);
 
-	if (!s->up && !IS_END(slave, m, mnt_slave_list)) {
-		m = MEMBER(slave, mnt_slave);
+	if (!s->left)
+		return 1;
+	s->left--;
+	if (slave) {
+		m = slave;
 	} else if (master == s->master) {
 		m = MEMBER(BPF_CORE_READ(m, mnt_share.next), mnt_share);
 		if (m == s->from) {
 			s->reaches = false;
 			return 1;
 		}
-	} else if (!IS_END(beside, master, mnt_slave_list)) {
-		m = MEMBER(beside, mnt_slave);
+	} else if (beside) {
+		m = beside;
 	} else {
 		s->at = master;
 		s->up = true;
@@ -138,31 +171,39 @@ static long spread_step(__u32 i, struct spread *s)
 
 /* What is mounted or unmounted on @m at @point is so on one of ours as well, in whatever namespace @m is. Private mounts
  * and slaves, which is what containers have, reach nothing. */
-static __always_inline bool reaches_ours(struct mount *m, struct dentry *point, bool unmount)
+static __always_inline bool reaches_ours(struct mount *m, struct dentry *point, bool unmount,
+					 __u32 *left)
 {
-	struct spread s = {
-		.from = m, .at = m, .point = point, .unmount = unmount, .reaches = true
-	};
+	struct spread s = { .from = m,
+			    .at = m,
+			    .point = point,
+			    .left = *left,
+			    .unmount = unmount,
+			    .reaches = true };
 
 	if (!kept(self_spread) || !BPF_CORE_READ(m, mnt_group_id))
 		return false;
 	s.master = BPF_CORE_READ(m, mnt_master);
 	s.ns = inits_mounts();
 	bpf_loop(MOUNTS_MAX, spread_step, &s, 0);
+	*left = s.left;
 	return s.reaches;
 }
 
-/* Unmounted, @m takes one of ours with it. */
-static __always_inline bool takes_ours(struct mount *m)
+/* Unmounted, @m takes one of ours with it. Where ours are mounted is a way: nobody else's unmounting is looked at, or
+ * whoever makes mounts by the thousand could have it refused, or take that long. */
+static __always_inline bool takes_ours(struct mount *m, __u32 *left)
 {
 	struct mount *parent = BPF_CORE_READ(m, mnt_parent);
+	struct dentry *point = BPF_CORE_READ(m, mnt_mountpoint);
 
-	return parent != m && reaches_ours(parent, BPF_CORE_READ(m, mnt_mountpoint), true);
+	return parent != m && is_way(point) && reaches_ours(parent, point, true, left);
 }
 
 /* All that is mounted below @root, as the kernel goes through it (fs/namespace.c, next_mnt). */
 struct tree {
 	struct mount *root, *at;
+	__u32 left;
 	bool up;
 	bool takes; /* ours; and where the way does not end */
 };
@@ -172,6 +213,9 @@ static long tree_step(__u32 i, struct tree *t)
 	struct mount *m = t->at, *parent;
 	struct list_head *next = BPF_CORE_READ(m, mnt_mounts.next);
 
+	if (!t->left)
+		return 1;
+	t->left--;
 	if (t->up || IS_END(next, m, mnt_mounts)) {
 		if (m == t->root) {
 			t->takes = false;
@@ -188,13 +232,13 @@ static long tree_step(__u32 i, struct tree *t)
 	m = MEMBER(next, mnt_child);
 	t->at = m;
 	t->up = false;
-	return takes_ours(m);
+	return takes_ours(m, &t->left);
 }
 
 /* A lazy unmount takes what is mounted below, too, and each of that spreads. */
-static __always_inline bool tree_takes_ours(struct mount *m)
+static __always_inline bool tree_takes_ours(struct mount *m, __u32 *left)
 {
-	struct tree t = { .root = m, .at = m, .takes = true };
+	struct tree t = { .root = m, .at = m, .left = *left, .takes = true };
 
 	bpf_loop(MOUNTS_MAX, tree_step, &t, 0);
 	return t.takes;

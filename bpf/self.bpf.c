@@ -24,7 +24,7 @@
  * objects by their ids (bpftool) goes on to the next.
  *
  * Before cleat_keeper is written nothing is ours. Where a fact cannot be read the object is not known
- * as ours: these walls protect from other processes of root, who has other ways to do damage; no
+ * as ours (but for the way of a mount, mount.bpf.h): these walls protect from other processes of root, who has other ways to do damage; no
  * verdict about a connection hangs on them.
  */
 #include "mount.bpf.h"
@@ -263,10 +263,11 @@ static __always_inline int mounts(struct cleat_keeper *self)
 static __always_inline int hides(const struct path *to)
 {
 	struct cleat_keeper *self = self_now();
+	__u32 left = MOUNTS_MAX;
 
 	if (!self || !is_way(to->dentry))
 		return 0;
-	if (mount_is_ours(to->mnt) || reaches_ours(mount_of(to->mnt), to->dentry, false))
+	if (mount_is_ours(to->mnt) || reaches_ours(mount_of(to->mnt), to->dentry, false, &left))
 		return mounts(self);
 	return 0;
 }
@@ -276,10 +277,12 @@ int BPF_PROG(cleat_s_umount, struct vfsmount *mnt, int flags)
 {
 	struct cleat_keeper *self = self_now();
 	struct mount *m = mount_of(mnt);
+	__u32 left = MOUNTS_MAX;
 
 	if (!self || !self->pins_ino)
 		return 0;
-	if (mount_is_ours(mnt) || takes_ours(m) || (flags & MNT_DETACH && tree_takes_ours(m)))
+	if (mount_is_ours(mnt) || takes_ours(m, &left) ||
+	    (flags & MNT_DETACH && tree_takes_ours(m, &left)))
 		return mounts(self);
 	return 0;
 }

@@ -35,33 +35,36 @@ int BPF_PROG(cleat_exec, const struct linux_binprm *bprm)
 	return 0;
 }
 
-/* The hook before gives each task storage, whenever that was born: one without it was not seen, unless there was no room
- * for it. While the hooks are being attached for the first time, nobody is missed. */
-static __always_inline void exec_without_storage(struct task_struct *task)
+/* The hook before gives each task storage, whenever that was born: one of after the hooks without it was not seen, unless
+ * there is no room for it (one that there was none for a moment ago counts as not seen). What is made here to know goes
+ * again: the task stays unknown. */
+static __always_inline struct cleat_task *witnessed(struct task_struct *task)
 {
 	const struct cleat_config *config = config_now();
+	struct cleat_task *t = bpf_task_storage_get(&cleat_tasks, task, 0, 0);
 
-	if (!config || !config->armed_ns)
-		return;
-	if (!bpf_task_storage_get(&cleat_tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE)) {
+	if (t || !kept(exec_unforked))
+		return t;
+	if (!config || !config->armed_ns || task->start_boottime < config->armed_ns)
+		return NULL;
+	t = bpf_task_storage_get(&cleat_tasks, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!t) {
 		count(CLEAT_COUNT_TASK_LOST);
-		return;
+		return NULL;
 	}
-	bpf_task_storage_delete(&cleat_tasks, task); /* and it stays unknown */
+	if (t->epoch || t->execs || t->policy_gen)
+		return t; /* it was there: before 6.2 a look at it may fail for the moment */
+	bpf_task_storage_delete(&cleat_tasks, task);
 	count(CLEAT_COUNT_EXEC_UNSEEN);
+	return NULL;
 }
 
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(cleat_execd, struct task_struct *task)
 {
-	struct cleat_task *t = bpf_task_storage_get(&cleat_tasks, task, 0, 0);
+	struct cleat_task *t = witnessed(task);
 
-	if (!t) {
-		if (kept(exec_unforked))
-			exec_without_storage(task);
-		return 0;
-	}
-	if (t->execs == (__u32)task->self_exec_id)
+	if (!t || t->execs == (__u32)task->self_exec_id)
 		return 0;
 	if (!t->epoch && !t->execs)
 		return 0; /* made on first sight of a task of before the hooks, or forked by one */

@@ -30,7 +30,6 @@ version: 1
 trust_domain: test.example
 host: {host}
 clock: {clock}
-est_tolerance: 5s   # an emulated guest beside three others may see the last segment of a handshake seconds late
 {extra_main}workloads:
   - id: /good
     match: {{ cgroup: /good, uid: 1001 }}
@@ -51,7 +50,8 @@ accept:
   - {{ to: /svc, from: [ /good ], hosts: [ a, b, c ] }}
   - {{ to: /other, from: [ /good ] }}
   - {{ to: /good, from: [ /svc ], as: server }}
-{extra_rules}"""
+{extra_rules}est_tolerance: 5s   # an emulated guest beside three others may see the last segment of a handshake seconds late
+"""
 KEPT = "/persist/kept"
 CGROUPS = ["/good", "/evil", "/svc", "/other", "/rooty", "/nobody"]
 

@@ -410,6 +410,11 @@ bool kern_predecessor(const struct kern *k)
 	return k->predecessor;
 }
 
+bool kern_unfit(const struct kern *k)
+{
+	return k->pins && k->found == KERN_FOUND_UNFIT;
+}
+
 const char *kern_replaced(const struct kern *k)
 {
 	return k->replaced;

@@ -105,6 +105,8 @@ static inline const char *kern_origin_word(enum kern_origin o)
 }
 /* Something was pinned, by whatever daemon. */
 bool kern_predecessor(const struct kern *k);
+/* A set of this level and layout was found and cannot be adopted. */
+bool kern_unfit(const struct kern *k);
 /* Why what was pinned could not be adopted, with KERN_REPLACED. */
 const char *kern_replaced(const struct kern *k);
 /* Pinned, all goes on without us; else it ends. */

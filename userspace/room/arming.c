@@ -94,6 +94,8 @@ static int try_level(const struct arming_options *o, uint32_t level, struct armi
 {
 	int err = open_level(o, level, &a->kern, line, cap);
 
+	if (err == 0)
+		a->unfit = kern_unfit(a->kern);
 	if (err == 0 && o->before) {
 		err = o->before(o->ctx, a->kern);
 		if (err < 0)
@@ -144,7 +146,7 @@ int arming_open(const struct arming_options *o, struct arming *ret, char *line, 
 			a.why[0] = '\0';
 	}
 	if (err < 0 && err != -EEXIST && o->level != CLEAT_LEVEL_FULL &&
-	    !must_be_full(o, reduced, sizeof(reduced)))
+	    (a.unfit || !must_be_full(o, reduced, sizeof(reduced))))
 		err = try_level(o, CLEAT_LEVEL_REDUCED, &a, reduced, sizeof(reduced));
 	if (err == 0)
 		*ret = a;

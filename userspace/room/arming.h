@@ -15,6 +15,7 @@ struct arming {
 	struct kern *kern;
 	struct kern_probe *probe;
 	char why[ARMING_LINE]; /* why it is not full; "": it is, or nobody wanted it */
+	bool unfit; /* the set of level full that was found cannot be adopted by anybody */
 };
 
 /* What is to be adopted, and what is to be done between opening and attaching (NULL: nothing). */

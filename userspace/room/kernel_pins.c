@@ -50,6 +50,14 @@ void kernel_pins_tell(const struct kernel_room *k)
 			kern_replaced(k->kern));
 }
 
+/* One that a daemon before us made and never armed remembers nothing: that one may have died in this very wait. */
+static bool was_armed(struct kern *kern)
+{
+	struct cleat_config config;
+
+	return kern_config(kern, &config) == 0 && config.epoch != 0;
+}
+
 /* Where the memory of accepted connections was lost: its pins removed, or not to be adopted. Whoever accepted before us is
  * gone: our rooms have their locks. No connection that is established after our arming may be near enough in time to one that it accepted for the establishment check to take them for the same. */
 void kernel_pins_wait(const struct kernel_room *k)
@@ -57,7 +65,8 @@ void kernel_pins_wait(const struct kernel_room *k)
 	uint64_t until = clock_boot_ns() + k->current.p->est_tolerance_ms * 1000000ull;
 	struct timespec at = { (time_t)(until / 1000000000), (long)(until % 1000000000) };
 
-	if (kern_origin(k->kern) == KERN_ADOPTED || kern_origin(k->kern) == KERN_CHANGED)
+	if ((kern_origin(k->kern) == KERN_ADOPTED || kern_origin(k->kern) == KERN_CHANGED) &&
+	    was_armed(k->kern))
 		return;
 	if (!k->successor && !kern_predecessor(k->kern))
 		return;
