@@ -161,6 +161,8 @@ ATTEMPT(socket_listens, option_take(SOL_SOCKET, SO_ACCEPTCONN))
 ATTEMPT(socket_info, option_take(IPPROTO_TCP, TCP_INFO))
 ATTEMPT(socket_bytes, option_take(IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE))
 ATTEMPT(socket_end, shutdown(0, SHUT_RDWR))
+ATTEMPT(socket_end_write, shutdown(0, SHUT_WR))
+ATTEMPT(socket_end_read, shutdown(0, SHUT_RD))
 ATTEMPT(program, execl("/bin/true", "true", NULL))
 ATTEMPT(process, (int)syscall(SYS_fork))
 ATTEMPT(process_v, (int)syscall(SYS_vfork))
@@ -282,6 +284,7 @@ static const struct {
 	{ "good: only the check room walks a map", map_walk, { KILLED, EINVAL, KILLED } },
 	{ "good: only the check room erases", map_erase, { KILLED, EINVAL, KILLED } },
 	{ "good: a socket is asked", socket_cookie, { ENOTSOCK, ENOTSOCK, KILLED } },
+	{ "good: a connection takes no more", socket_end_read, { ENOTSOCK, ENOTSOCK, KILLED } },
 	{ "good: only the reader makes an image", memory_file, { KILLED, KILLED, 0 } },
 	{ "good: the time, where it is a call", the_time, { 0, 0, KILLED } },
 	{ "good: the time of day", time_of_day, { 0, 0, KILLED } },
@@ -311,7 +314,8 @@ static const struct {
 	{ "a socket is changed", socket_set, ALL_KILLED },
 	{ "bytes of a socket, by getsockopt", socket_bytes, ALL_KILLED },
 	{ "what waits for a socket's lock", socket_info, ALL_KILLED },
-	{ "shutdown", socket_end, ALL_KILLED },
+	{ "shutdown, both ways", socket_end, ALL_KILLED },
+	{ "shutdown, the way out", socket_end_write, ALL_KILLED },
 	{ "a program is executed", program, ALL_KILLED },
 	{ "fork", process, ALL_KILLED },
 	{ "vfork", process_v, ALL_KILLED },
@@ -442,6 +446,8 @@ static const struct {
 	{ "a file that a client passed, opened anew", window_passed_file, ELOOP },
 	{ "by the own root's link", window_own_root, ELOOP },
 	{ "a namespace", window_own_mounts, ELOOP },
+	{ "good: a connection takes no more", socket_end_read, ENOTSOCK },
+	{ "shutdown, both ways", socket_end, KILLED },
 	{ "good: whether a socket listens", socket_listens, ENOTSOCK },
 	{ "what waits for a socket's lock", socket_info, KILLED },
 	{ "for writing", window_write, KILLED },

@@ -54,6 +54,7 @@
 		ASKING(SOL_SOCKET, SO_LINGER), ASKING(SOL_SOCKET, SO_PEERCRED),                    \
 		MAY_IF(clock_adjtime, IS(0, CLOCK_REALTIME)), MAY(accept4), MAY(epoll_ctl),        \
 		MAY(clock_nanosleep), MAY(timer_settime), MAY(restart_syscall),                    \
+		MAY_IF(shutdown, IS(1, SHUT_RD)),  /* before the close of a connection */          \
 		MAY(fdatasync),			   /* audit: sync */                               \
 		MAY_IF(fcntl, IS(1, F_GET_SEALS)), /* a new image */                               \
 		MAY(fstat) /* never newfstatat: it takes a name, below any directory that came in */
