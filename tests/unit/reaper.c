@@ -112,8 +112,73 @@ Test(reaper, attack_113_queues_that_carry_it)
 	put(one, REAPER_IS_ANY, &who);
 	others_are_served("a queue that carries such a file");
 	cr_assert_eq(reaper_charge_parked(&who), 1, "it does not hang");
-	put(two, REAPER_IS_STRANGE, &who); /* an end of our own */
+	put(two, REAPER_IS_END, &who);
 	others_are_served("an end of our own that carries one");
+	cr_assert_eq(reaper_charge_parked(&who), 2);
+}
+
+/* An end of our own as a room has them, and its client. */
+static int own_end(int *ret_client)
+{
+	int pair[2];
+
+	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	cr_assert_eq(setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int)), 0);
+	*ret_client = pair[0];
+	return pair[1];
+}
+
+/* Two that hang have their payer's threads: what has nothing in it is closed all the same, and what has waits. */
+Test(reaper, ends_with_nothing_in_them)
+{
+	static const struct {
+		const char *what;
+		bool told, gone; /* the client sent something; and closed */
+		size_t len;
+		bool closed;
+	} rows[] = {
+		{ "nothing was said", false, false, 0, true },
+		{ "nothing, and the client is gone", false, true, 0, true },
+		{ "a message", true, false, 5, false },
+		{ "a message, and the client is gone", true, true, 5, false },
+		{ "a message of nothing", true, false, 0, false },
+		{ "a message of nothing, and the client is gone", true, true, 0, false },
+	};
+	static struct reaper_charge who;
+	int clients[200];
+
+	atomic_store(silent, true);
+	for (int i = 0; i < 2; i++)
+		put(stalling_open(), REAPER_IS_ANY, &who);
+	for (int i = 0; i < SOON_MS && reaper_charge_parked(&who) < 2; i++)
+		poll(NULL, 0, 1);
+	for (size_t r = 0; r < sizeof(rows) / sizeof(*rows); r++) {
+		int client, end = own_end(&client);
+
+		if (rows[r].told)
+			cr_assert_eq(send(client, "hello", rows[r].len, 0), (ssize_t)rows[r].len);
+		if (rows[r].gone)
+			close(client);
+		unsigned parked = reaper_charge_parked(&who);
+
+		put(end, REAPER_IS_END, &who);
+		for (int i = 0; i < SOON_MS && reaper_charge_held(&who) > parked &&
+				reaper_charge_parked(&who) == parked;
+		     i++)
+			poll(NULL, 0, 1);
+		cr_expect_eq(fcntl(end, F_GETFD) < 0, rows[r].closed, "%s", rows[r].what);
+		cr_expect_eq(reaper_charge_parked(&who), parked + !rows[r].closed, "%s",
+			     rows[r].what);
+	}
+	unsigned parked = reaper_charge_parked(&who);
+
+	for (int i = 0; i < 200; i++)
+		put(own_end(&clients[i]), REAPER_IS_END, &who);
+	for (int i = 0; i < SOON_MS && reaper_charge_held(&who) > parked; i++)
+		poll(NULL, 0, 1);
+	cr_assert_eq(reaper_charge_held(&who), parked);
+	for (int i = 0; i < 200; i++) /* what was accepted nowhere cannot be sent any more */
+		cr_assert_eq(send(clients[i], "", 0, MSG_NOSIGNAL), -1);
 }
 
 /* Every payer has its threads; when all are busy the rest waits, and none of it in the way of a TCP socket. */

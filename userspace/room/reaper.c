@@ -22,6 +22,7 @@
 #define LINGER_THREADS	16
 #define LINGER_EACH	4 /* threads for what one is charged with */
 #define LINGER_MAX	1024
+#define DRAINED_THREADS 4 /* one may hang: the kernel collects in one place at a time */
 #define STRANGE_THREADS 32
 #define STRANGE_EACH	2
 #define STACK_BYTES	(128 * 1024)
@@ -203,16 +204,42 @@ static bool lingers(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_LINGER, &l, &len) < 0 || l.l_onoff;
 }
 
-static void fast_close(struct reaper *r, struct waiting w)
+/* Is nothing in an end of our own, for ever? Waits for nothing and takes nothing out. A message, of no bytes even, says who
+ * sent it (SO_PASSCRED), for which there is no room here: MSG_CTRUNC. */
+static bool end_is_empty(int fd)
+{
+	char byte;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t n;
+
+	if (shutdown(fd, SHUT_RD) < 0) /* from here on nothing is queued any more */
+		return false;
+	do
+		n = recvmsg(fd, &msg, MSG_PEEK | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	return n < 0 ? errno == EAGAIN : n == 0 && !(msg.msg_flags & MSG_CTRUNC);
+}
+
+static enum reaper_what known(struct waiting w)
 {
 	if (w.what == REAPER_IS_ANY)
-		w.what = is(w.fd);
-	if (kept(reaper_strange) && w.what == REAPER_IS_STRANGE) {
-		lane_put(&r->lanes[REAPER_STRANGE],
-			 w); /* as many as may be open have a place there */
+		return is(w.fd);
+	if (w.what == REAPER_IS_END)
+		return end_is_empty(w.fd) ? REAPER_IS_DRAINED : REAPER_IS_STRANGE;
+	return w.what;
+}
+
+static void fast_close(struct reaper *r, struct waiting w)
+{
+	w.what = known(w);
+	if (kept(reaper_strange) && (w.what == REAPER_IS_STRANGE || w.what == REAPER_IS_DRAINED)) {
+		/* as many as may be open have a place there */
+		lane_put(&r->lanes[w.what == REAPER_IS_DRAINED ? REAPER_DRAINED : REAPER_STRANGE],
+			 w);
 		return;
 	}
-	if (w.what != REAPER_IS_DRAINED && lingers(w.fd)) {
+	if (w.what == REAPER_IS_TCP && lingers(w.fd)) {
 		if (lane_put(&r->lanes[REAPER_LINGER], w))
 			return;
 		atomic_fetch_add(&r->forced, 1);
@@ -301,10 +328,13 @@ int reaper_start(struct reaper **ret)
 		free(r);
 		return err;
 	}
-	pthread_barrier_init(&r->there, NULL, LINGER_THREADS + STRANGE_THREADS + 2);
+	pthread_barrier_init(&r->there, NULL,
+			     LINGER_THREADS + DRAINED_THREADS + STRANGE_THREADS + 2);
 	err = thread_start(fast_lane, r);
 	if (!err)
 		err = lane_start(r, REAPER_LINGER, LINGER_THREADS, LINGER_EACH, LINGER_MAX);
+	if (!err)
+		err = lane_start(r, REAPER_DRAINED, DRAINED_THREADS, DRAINED_THREADS, REAPER_MAX);
 	if (!err)
 		err = lane_start(r, REAPER_STRANGE, STRANGE_THREADS, STRANGE_EACH, REAPER_MAX);
 	if (err)
