@@ -270,13 +270,71 @@ Test(share, who_fills_the_reaper_waits)
 Test(share, who_just_came_waits_for_nobody)
 {
 	ready(1, SHARE_NEW, 1);
-	struct reaper_charge *who = share_charge_placeless(s, 2, SHARE_NEW);
-
-	for (struct reaper_charge *c = who; c; c = c->above) {
+	for (struct reaper_charge *c = share_charge(&items[0]); c; c = c->above) {
 		atomic_store(&c->held, SHARE_GROUP_FDS);
 		atomic_store(&c->parked, SHARE_GROUP_FDS);
 	}
 	cr_expect_eq(turns_of(1, 3), 3);
+}
+
+/* Nor for what was refused, in any group. */
+Test(share, who_is_refused_stops_nobody)
+{
+	static const uint32_t groups[] = { SHARE_STRANGER, 7, SHARE_NEW };
+	struct reaper_charge *who[3];
+
+	for (int g = 0; g < 3; g++) {
+		ready(1, groups[g], 1);
+		who[g] = share_charge_refused(s, groups[g]);
+		cr_assert_null(who[g]->above);
+		atomic_store(&who[g]->held, SHARE_GROUP_FDS);
+		atomic_store(&who[g]->parked, SHARE_GROUP_FDS);
+		cr_expect_eq(share_charge_refused(s, groups[g]), who[g]);
+	}
+	cr_expect_eq(turns_of(1, 6), 6);
+	for (int g = 0; g < 3; g++)
+		share_leave(s, &items[g]);
 	shares_sweep(s);
-	cr_expect_eq(shares_known(s), 5, "who holds no place is known while he is charged");
+	cr_expect_eq(shares_known(s), 3, "it is known while it is charged");
+	for (int g = 0; g < 3; g++)
+		atomic_store(&who[g]->held, 0);
+	shares_sweep(s);
+	cr_expect_eq(shares_known(s), 0);
+}
+
+/* In a group that must wait, who came and went leaves nothing; and the others have their turns again, in their order. */
+Test(share, who_leaves_a_group_that_waits_is_forgotten)
+{
+	struct share_item *out;
+
+	ready(1, SHARE_STRANGER, 1);
+	struct reaper_charge *group = share_charge(&items[0])->above;
+
+	atomic_store(&group->held, SHARE_PARKED);
+	atomic_store(&group->parked, SHARE_PARKED);
+	for (uint32_t uid = 100; uid < 5000; uid++) {
+		cr_assert(share_enter(s, uid, SHARE_STRANGER, &items[1], &out));
+		share_ready(s, &items[1]);
+		cr_assert_null(share_turn(s));
+		share_leave(s, &items[1]);
+	}
+	cr_expect_eq(shares_known(s), 3);
+	ready(2, SHARE_STRANGER, 1);
+	ready(3, SHARE_STRANGER, 1);
+	share_leave(s, &items[1]); /* from the middle */
+	atomic_store(&group->parked, 0);
+	cr_expect_eq(share_turn(s), &items[0]);
+	cr_expect_eq(share_turn(s), &items[2]);
+	cr_expect_null(share_turn(s));
+	cr_expect(!share_waiting(s));
+	share_ready(s, &items[2]);
+	atomic_store(&group->parked, SHARE_PARKED);
+	share_leave(s, &items[2]);
+	cr_expect(!share_waiting(s), "nothing waits where nobody is");
+	share_ready(s, &items[0]);
+	atomic_store(&group->held, 0);
+	atomic_store(&group->parked, 0);
+	cr_expect_eq(share_turn(s), &items[0]);
+	share_leave(s, &items[0]);
+	cr_expect_eq(shares_known(s), 0);
 }

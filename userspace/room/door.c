@@ -50,8 +50,7 @@ static void connection_close(struct connection *c)
 	struct door *d = c->door;
 	uint32_t group = c->identified ? c->caller.tag.owner.label : SHARE_NEW;
 	struct reaper_charge *who =
-		c->item.share ? share_charge(&c->item)
-			      : share_charge_placeless(d->shares, c->caller.share_uid, group);
+		c->item.share ? share_charge(&c->item) : share_charge_refused(d->shares, group);
 
 	loop_drop(d->loop, &c->source);
 	pidfd_close(c);
@@ -59,8 +58,7 @@ static void connection_close(struct connection *c)
 	if (c->next)
 		c->next->at = c->at;
 	/* closing it closes what messages that it still holds carry */
-	reaper_put(d->reaper, c->source.fd, c->drained ? REAPER_IS_DRAINED : REAPER_IS_STRANGE,
-		   who);
+	reaper_put(d->reaper, c->source.fd, c->drained ? REAPER_IS_DRAINED : REAPER_IS_END, who);
 	if (c->item.share)
 		share_leave(d->shares, &c->item);
 	free(c);
@@ -224,7 +222,7 @@ static void connection_open(struct door *d, int fd)
 	struct ucred cred = cred_of(fd);
 
 	if (!c) {
-		reaper_put(d->reaper, fd, REAPER_IS_STRANGE, NULL);
+		reaper_put(d->reaper, fd, REAPER_IS_END, NULL);
 		return;
 	}
 	*c = (struct connection){ .source = { fd, on_message, c }, .door = d, .used_ns = now_ns() };

@@ -6,8 +6,9 @@
 #include "base/twin.h"
 #include <errno.h>
 
-/* Kinds of nodes; an owner is below a group and a uid, of the reserve if it is of the reserve itself. */
-enum { UID, GROUP, OWNER, NEW_UID, NEW_OWNER };
+/* Kinds of nodes; an owner is below a group and a uid, of the reserve if it is of the reserve itself. Whom a group was refused
+ * is below nothing. */
+enum { UID, GROUP, OWNER, NEW_UID, NEW_OWNER, REFUSED };
 
 /* One of a uid, a group or an owner. Lives while it has connections, descriptors being closed, or a place in a queue. */
 struct share {
@@ -25,7 +26,7 @@ struct share {
 	struct share *active_before, *active;	/* owners that hold places */
 	struct share_item *first, *last;	/* an owner's that are ready */
 	struct share *first_owner, *last_owner; /* a group's that are ready */
-	struct share *behind;			/* in the queue it stands in */
+	struct share *before, *behind;		/* in the queue it stands in */
 	bool queued;
 };
 
@@ -324,6 +325,55 @@ bool share_enter_new(struct shares *s, uint32_t uid, uint32_t pid, struct share_
 	return enter(s, owner_of(s, NEW_OWNER, uid, pid), i, ret_displaced);
 }
 
+/* ---- queues: groups in that of all, owners in that of their group ---- */
+
+static void queue_put(struct share **first, struct share **last, struct share *n)
+{
+	if (n->queued)
+		return;
+	n->queued = true;
+	n->before = *last;
+	n->behind = NULL;
+	*(*last ? &(*last)->behind : first) = n;
+	*last = n;
+}
+
+static void queue_take(struct share **first, struct share **last, struct share *n)
+{
+	*(n->before ? &n->before->behind : first) = n->behind;
+	*(n->behind ? &n->behind->before : last) = n->before;
+	n->queued = false;
+}
+
+static void group_queue(struct shares *s, struct share *g)
+{
+	queue_put(&s->first, &s->last, g);
+}
+
+static void owner_queue(struct share *n)
+{
+	queue_put(&n->group->first_owner, &n->group->last_owner, n);
+}
+
+static void owner_unqueue(struct share *n)
+{
+	queue_take(&n->group->first_owner, &n->group->last_owner, n);
+}
+
+/* An owner without places has nothing to say; its group may have to wait long for the turn in which that would be seen. */
+static void owner_silent(struct shares *s, struct share *n)
+{
+	struct share *g = n->group;
+
+	if (!n->queued)
+		return;
+	owner_unqueue(n);
+	if (!g->first_owner && g->queued)
+		queue_take(&s->first, &s->last, g);
+}
+
+/* ---- the end of a place ---- */
+
 static void ready_take(struct share *n, struct share_item *i)
 {
 	*(i->before ? &i->before->behind : &n->first) = i->behind;
@@ -352,6 +402,7 @@ void share_leave(struct shares *s, struct share_item *i)
 	*(n->active_before ? &n->active_before->active : &s->active) = n->active;
 	if (n->active)
 		n->active->active_before = n->active_before;
+	owner_silent(s, n);
 	if (!needed(n)) /* else the sweep will see */
 		owner_drop(s, n);
 }
@@ -361,48 +412,18 @@ struct reaper_charge *share_charge(struct share_item *i)
 	return &i->share->charge;
 }
 
-struct reaper_charge *share_charge_placeless(struct shares *s, uint32_t uid, uint32_t group)
+struct reaper_charge *share_charge_refused(struct shares *s, uint32_t group)
 {
-	struct share *n = group == SHARE_NEW ? owner_of(s, NEW_OWNER, uid, 0)
-					     : owner_of(s, OWNER, uid, group);
+	struct share *n = node_of(s, REFUSED, group);
 
+	if (!n) {
+		shares_sweep(s);
+		n = node_of(s, REFUSED, group);
+	}
 	return n ? &n->charge : NULL;
 }
 
 /* ---- turns ---- */
-
-static void group_queue(struct shares *s, struct share *g)
-{
-	if (g->queued)
-		return;
-	g->queued = true;
-	g->behind = NULL;
-	*(s->last ? &s->last->behind : &s->first) = g;
-	s->last = g;
-}
-
-static void owner_queue(struct share *n)
-{
-	struct share *g = n->group;
-
-	if (n->queued)
-		return;
-	n->queued = true;
-	n->behind = NULL;
-	*(g->last_owner ? &g->last_owner->behind : &g->first_owner) = n;
-	g->last_owner = n;
-}
-
-static struct share *unqueue(struct share **first, struct share **last)
-{
-	struct share *n = *first;
-
-	*first = n->behind;
-	if (!*first)
-		*last = NULL;
-	n->queued = false;
-	return n;
-}
 
 void share_ready(struct shares *s, struct share_item *i)
 {
@@ -446,7 +467,8 @@ static struct share_item *group_turn(struct shares *s, struct share *g)
 	do {
 		struct share_item *i = NULL;
 
-		n = unqueue(&g->first_owner, &g->last_owner);
+		n = g->first_owner;
+		owner_unqueue(n);
 		if (n->first && !(reads && must_wait(n, SHARE_OWNER_FDS)))
 			i = owner_turn(n);
 		if (n->first)
@@ -467,7 +489,8 @@ struct share_item *share_turn(struct shares *s)
 	if (!stop)
 		return NULL;
 	do {
-		g = unqueue(&s->first, &s->last);
+		g = s->first;
+		queue_take(&s->first, &s->last, g);
 		g->children++; /* stays while it is looked at */
 		i = group_turn(s, g);
 		if (g->first_owner)

@@ -11,6 +11,7 @@
  * Turns: the groups one after the other, in a group its owners, of an owner the connections that have something to do: of n
  * groups nobody gets less than 1/n. An owner whose descriptors are still being closed waits; its messages stay its own. So does a
  * group that brought what does not end its close (reaper.h), but that of who just came: nothing is read in its turn.
+ * What was refused a place is charged apart from its group: who connects in vain stops nobody.
  */
 #ifndef CLEAT_ROOM_SHARE_H
 #define CLEAT_ROOM_SHARE_H
@@ -59,8 +60,9 @@ struct share_item *share_turn(struct shares *s);
 bool share_waiting(const struct shares *s);
 /* Who is charged for a descriptor that @i brought. */
 struct reaper_charge *share_charge(struct share_item *i);
-/* The same of what holds no place. NULL: nobody can be charged. It must be held before anything else is asked of @s. */
-struct reaper_charge *share_charge_placeless(struct shares *s, uint32_t uid, uint32_t group);
+/* The same of what @group was refused a place for: nobody waits for that. NULL: nobody can be charged. It must be held before
+ * anything else is asked of @s. */
+struct reaper_charge *share_charge_refused(struct shares *s, uint32_t group);
 /* Now and then: takes back what departed owners no longer need. */
 void shares_sweep(struct shares *s);
 /* Owners that are known; for tests and the log. */
