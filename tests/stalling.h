@@ -27,7 +27,7 @@ static char mounted[] = "/tmp/stalling-XXXXXX";
 static pid_t server_pid;
 static atomic_bool *silent; /* shared with the server */
 
-static void reply(int fuse, uint64_t unique, int error, const void *body, size_t len)
+static void stalling_reply(int fuse, uint64_t unique, int error, const void *body, size_t len)
 {
 	struct fuse_out_header h = { (uint32_t)(sizeof(h) + len), error, unique };
 	char bytes[256];
@@ -39,7 +39,7 @@ static void reply(int fuse, uint64_t unique, int error, const void *body, size_t
 		_exit(1);
 }
 
-static void answer(int fuse, const struct fuse_in_header *in)
+static void stalling_answer(int fuse, const struct fuse_in_header *in)
 {
 	const struct fuse_write_in *write_in = (const struct fuse_write_in *)(in + 1);
 	const struct fuse_init_out init = { .major = FUSE_KERNEL_VERSION,
@@ -53,30 +53,31 @@ static void answer(int fuse, const struct fuse_in_header *in)
 	const struct fuse_open_out opened = { .open_flags = FOPEN_KEEP_CACHE };
 
 	if (in->opcode == FUSE_INIT)
-		reply(fuse, in->unique, 0, &init, sizeof(init));
+		stalling_reply(fuse, in->unique, 0, &init, sizeof(init));
 	else if (in->opcode == FUSE_GETATTR || in->opcode == FUSE_SETATTR)
-		reply(fuse, in->unique, 0, &attr, sizeof(attr));
+		stalling_reply(fuse, in->unique, 0, &attr, sizeof(attr));
 	else if (in->opcode == FUSE_OPEN)
-		reply(fuse, in->unique, 0, &opened, sizeof(opened));
+		stalling_reply(fuse, in->unique, 0, &opened, sizeof(opened));
 	else if (in->opcode == FUSE_WRITE && !*silent)
-		reply(fuse, in->unique, 0, &(struct fuse_write_out){ .size = write_in->size },
-		      sizeof(struct fuse_write_out));
+		stalling_reply(fuse, in->unique, 0,
+			       &(struct fuse_write_out){ .size = write_in->size },
+			       sizeof(struct fuse_write_out));
 	else if (in->opcode == FUSE_FLUSH && !*silent)
-		reply(fuse, in->unique, 0, NULL, 0);
+		stalling_reply(fuse, in->unique, 0, NULL, 0);
 	else if (in->opcode == FUSE_RELEASE)
-		reply(fuse, in->unique, 0, NULL, 0);
+		stalling_reply(fuse, in->unique, 0, NULL, 0);
 	else if (in->opcode != FUSE_FLUSH && in->opcode != FUSE_WRITE && in->opcode != FUSE_FORGET)
-		reply(fuse, in->unique, -ENOSYS, NULL, 0);
+		stalling_reply(fuse, in->unique, -ENOSYS, NULL, 0);
 }
 
 /* A process of its own: with its end every wait for it ends, whatever became of the test. */
-static void serve(int fuse)
+static void stalling_serve(int fuse)
 {
 	static char bytes[1 << 20];
 
 	alarm(40);
 	while (read(fuse, bytes, sizeof(bytes)) > 0)
-		answer(fuse, (const struct fuse_in_header *)bytes);
+		stalling_answer(fuse, (const struct fuse_in_header *)bytes);
 	_exit(0);
 }
 
@@ -97,7 +98,7 @@ static void stalling_mount(void)
 		cr_skip_test("no FUSE can be mounted: %s", strerror(errno));
 	server_pid = fork();
 	if (server_pid == 0)
-		serve(fuse);
+		stalling_serve(fuse);
 	close(fuse);
 }
 

@@ -5,6 +5,7 @@
  */
 #include "room/door.h"
 
+#include "../stalling.h"
 #include <criterion/criterion.h>
 #include <dirent.h>
 #include <errno.h>
@@ -30,6 +31,7 @@ static struct sockaddr_un at = { .sun_family = AF_UNIX };
 static bool sender_is_other;
 static enum reason known = REASON_OK; /* who connects, from now on, and of which workload */
 static uint32_t label;
+static atomic_int end_of_it = -1; /* its pidfd, as at level reduced */
 
 /* ---- a room that says yes to everything well-formed ---- */
 
@@ -45,7 +47,7 @@ static void identify(void *room, int fd, struct caller *ret)
 	(void)room;
 	(void)fd;
 	*ret = (struct caller){
-		.pidfd = -1,
+		.pidfd = atomic_exchange(&end_of_it, -1),
 		.reason = known,
 		.who = known,
 		.tag.owner = { .uid = 1, .label = label },
@@ -559,4 +561,52 @@ Test(door, lingering_sockets_stall_nobody)
 		ms() - begun, worst);
 	cr_assert_lt(worst, 500);
 	fds_back_to(before + 1000); /* the peers are ours */
+}
+
+/* ---- closes that do not end ---- */
+
+/* Fills the reaper with what hangs until no more than @free may be put. */
+static void reaper_fill(unsigned free)
+{
+	static struct reaper_charge who;
+	int file = stalling_open();
+
+	atomic_store(silent, true);
+	for (unsigned n = 1; reaper_has_room(reaper, free + 1); n++) {
+		reaper_put(reaper, dup(file), REAPER_IS_STRANGE, &who);
+		reaper_flush(reaper);
+	}
+}
+
+/* A process that ends while the reaper has too little room: its connection ends when there is some, and meanwhile the loop
+ * is at rest and everybody else is served. */
+Test(door, who_is_gone_waits_for_room, .fini = stalling_umount)
+{
+	int other = client(), fd, process = eventfd(0, EFD_CLOEXEC);
+	uint64_t one = 1;
+	struct timespec before, after;
+	clockid_t clock;
+
+	honest(other, 1);
+	stalling_mount();
+	atomic_store(&end_of_it, process);
+	fd = client();
+	honest(fd, 2);
+	reaper_fill(600);
+	cr_assert_eq(write(process, &one, sizeof(one)), sizeof(one));
+	pthread_getcpuclockid(thread, &clock);
+	clock_gettime(clock, &before);
+	poll(NULL, 0, 300);
+	clock_gettime(clock, &after);
+	cr_expect_lt((after.tv_sec - before.tv_sec) * 1000 +
+			     (after.tv_nsec - before.tv_nsec) / 1000000,
+		     100, "the loop does not rest");
+	honest(other, 3);
+	cr_assert_eq(recv(fd, &answer, sizeof(answer), MSG_DONTWAIT), -1);
+	cr_assert_eq(errno, EAGAIN, "it ended, and what may be read is less for it");
+	cr_assert(reaper_has_room(reaper, 600));
+	stalling_umount();
+	cr_assert_eq(receive(fd), 0);
+	honest(other, 4);
+	honest(client(), 5);
 }

@@ -9,9 +9,9 @@
 #include <time.h>
 
 #define FDS_APART   (REAPER_MAX + 2 * DOOR_FDS_MAX) /* descriptors kept free of connections */
-#define FDS_TO_READ 1024			    /* of these, kept free of refused connections */
-#define ACCEPTS_MAX 32				    /* of one round */
-#define TURNS_MAX   64				    /* of one round: then who just came is heard */
+#define FDS_TO_READ 1024 /* of these, kept free of connections that end */
+#define ACCEPTS_MAX 32	 /* of one round */
+#define TURNS_MAX   64	 /* of one round: then who just came is heard */
 #define TICK_MS	    1000
 #define IDLE_S	    300 /* a connection that says nothing for so long ends */
 #define UNKNOWN_S   3	/* and one of nobody that could be identified */
@@ -45,6 +45,24 @@ static void pidfd_close(struct connection *c)
 		close(c->caller.pidfd);
 }
 
+static void list(struct connection *c)
+{
+	struct door *d = c->door;
+
+	c->next = d->connections;
+	c->at = &d->connections;
+	if (c->next)
+		c->next->at = &c->next;
+	d->connections = c;
+}
+
+static void unlist(struct connection *c)
+{
+	*c->at = c->next;
+	if (c->next)
+		c->next->at = c->at;
+}
+
 static void connection_close(struct connection *c)
 {
 	struct door *d = c->door;
@@ -54,9 +72,7 @@ static void connection_close(struct connection *c)
 
 	loop_drop(d->loop, &c->source);
 	pidfd_close(c);
-	*c->at = c->next;
-	if (c->next)
-		c->next->at = c->at;
+	unlist(c);
 	/* closing it closes what messages that it still holds carry */
 	reaper_put(d->reaper, c->source.fd, c->drained ? REAPER_IS_DRAINED : REAPER_IS_END, who);
 	if (c->item.share)
@@ -64,12 +80,41 @@ static void connection_close(struct connection *c)
 	free(c);
 }
 
+/* Closes it, or has that done later if the reaper would be left too little for messages: it keeps its place so long. */
+static void connection_end(struct connection *c)
+{
+	struct door *d = c->door;
+
+	if (reaper_has_room(d->reaper, FDS_TO_READ)) {
+		connection_close(c);
+		return;
+	}
+	if (c->dead)
+		return;
+	loop_drop(d->loop, &c->source);
+	if (c->gone.ready)
+		loop_drop(d->loop, &c->gone);
+	c->dead = true;
+	unlist(c);
+	list(c);
+}
+
+static bool any_dead(const struct door *d)
+{
+	return d->connections && d->connections->dead;
+}
+
 static void displace(struct door *d, struct share_item *displaced)
 {
+	struct connection *c;
+
 	if (!displaced)
 		return;
 	d->counts.displaced++;
-	connection_close(connection_of(displaced));
+	c = connection_of(displaced);
+	if (!reaper_has_room(d->reaper, FDS_TO_READ))
+		share_leave(d->shares, displaced); /* its place is another's already */
+	connection_end(c);
 }
 
 /* A place in the share of its workload, by displacing whoever holds too much where it must be. */
@@ -91,30 +136,15 @@ static void connection_refuse(struct connection *c, uint32_t group)
 
 	d->counts.refused[share_full(d->shares, c->caller.share_uid, group)]++;
 	door_busy(c);
-	connection_close(c);
+	connection_end(c);
 }
 
 /* ---- what a connection does in its turn ---- */
 
 static void on_gone(struct loop_source *s, uint32_t events)
 {
-	struct connection *c = s->owner;
-
 	(void)events;
-	if (reaper_has_room(c->door->reaper, 4)) /* else the next round says it again */
-		connection_close(c);		 /* nobody else may speak on it */
-}
-
-static void on_message(struct loop_source *s, uint32_t events)
-{
-	struct connection *c = s->owner;
-
-	(void)events;
-	if (c->item.ready && !c->muted) {
-		loop_drop(c->door->loop, s);
-		c->muted = true;
-	}
-	share_ready(c->door->shares, &c->item);
+	connection_end(s->owner); /* nobody else may speak on it */
 }
 
 /* Who is at the other end. At level reduced its process is watched from then on. */
@@ -146,6 +176,18 @@ static bool place(struct connection *c)
 	return err == 0 && place_take(c);
 }
 
+static void on_message(struct loop_source *s, uint32_t events)
+{
+	struct connection *c = s->owner;
+
+	(void)events;
+	if (c->item.ready && !c->muted) {
+		loop_drop(c->door->loop, s);
+		c->muted = true;
+	}
+	share_ready(c->door->shares, &c->item);
+}
+
 /* Now it is in its own share, and its messages are heard. */
 static void settle(struct connection *c)
 {
@@ -172,6 +214,8 @@ static void turn(struct connection *c)
 {
 	struct door *d = c->door;
 
+	if (c->dead)
+		return;
 	if (!c->identified) {
 		settle(c);
 		return;
@@ -180,13 +224,13 @@ static void turn(struct connection *c)
 	if (!learn_again(c))
 		return;
 	if (!door_message(c)) {
-		connection_close(c);
+		connection_end(c);
 		return;
 	}
 	if (c->muted) {
 		c->muted = false;
 		if (loop_add(d->loop, &c->source, EPOLLIN | EPOLLRDHUP) < 0)
-			connection_close(c);
+			connection_end(c);
 	}
 }
 
@@ -227,24 +271,22 @@ static void connection_open(struct door *d, int fd)
 	}
 	*c = (struct connection){ .source = { fd, on_message, c }, .door = d, .used_ns = now_ns() };
 	c->caller = (struct caller){ .pidfd = -1, .share_uid = cred.uid };
-	c->next = d->connections;
-	c->at = &d->connections;
-	if (c->next)
-		c->next->at = &c->next;
-	d->connections = c;
+	list(c);
 	if (d->room->at_once)
 		settle(c);
 	else
 		wait_new(c, (uint32_t)cred.pid);
 }
 
-/* Read fast, because the queue is one for all; who is known by then waits in his own. */
+/* Read fast, because the queue is one for all; who is known by then waits in his own. Nobody comes in before the dead are out:
+ * what was displaced is of no share's number any more. */
 static void on_connection(struct loop_source *s, uint32_t events)
 {
 	struct door *d = s->owner;
 
 	(void)events;
-	for (int i = 0; i < ACCEPTS_MAX && reaper_has_room(d->reaper, FDS_TO_READ); i++) {
+	for (int i = 0; i < ACCEPTS_MAX && !any_dead(d) && reaper_has_room(d->reaper, FDS_TO_READ);
+	     i++) {
 		int fd = accept4(s->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
 		if (fd < 0)
@@ -255,15 +297,22 @@ static void on_connection(struct loop_source *s, uint32_t events)
 
 /* ---- rounds ---- */
 
+static void dead_end(struct door *d)
+{
+	while (any_dead(d) && reaper_has_room(d->reaper, FDS_TO_READ))
+		connection_close(d->connections);
+}
+
 static void idle_end(struct door *d, uint64_t now)
 {
 	for (struct connection *c = d->connections, *next; c; c = next) {
 		uint64_t limit_s = c->caller.reason == REASON_PEER_GONE ? UNKNOWN_S : IDLE_S;
 
 		next = c->next;
-		if (!c->identified || c->item.ready || now - c->used_ns < limit_s * SECOND_NS)
+		if (c->dead || !c->identified || c->item.ready ||
+		    now - c->used_ns < limit_s * SECOND_NS)
 			continue;
-		if (!reaper_has_room(d->reaper, 2 * DOOR_FDS_MAX))
+		if (!reaper_has_room(d->reaper, FDS_TO_READ))
 			return;
 		d->counts.idle++;
 		connection_close(c);
@@ -291,6 +340,7 @@ void door_round(struct door *d)
 			break;
 		turn(connection_of(item));
 	}
+	dead_end(d);
 	tick(d);
 	reaper_flush(d->reaper);
 	/* what waits for the reaper alone gives it a moment */

@@ -17,10 +17,11 @@ struct connection {
 	struct connection *next, **at; /* of door->connections; *at is this one */
 	struct caller caller;
 	struct share_item item; /* the place it holds */
-	uint64_t used_ns;	/* monotonic clock, coarse: of its last message */
+	uint64_t used_ns; /* monotonic clock, coarse: when it was last heard, or had its turn */
 	bool identified;
 	bool muted;   /* not in the loop: it waits for its turn, and need not say so again */
 	bool drained; /* ended by the other side, and read to the end */
+	bool dead;    /* it ends once the reaper has room; nothing is heard of it */
 };
 
 struct door {
@@ -28,7 +29,7 @@ struct door {
 	struct reaper *reaper;
 	struct loop_source listener;
 	const struct door_room *room;
-	struct connection *connections;
+	struct connection *connections; /* those that are dead first */
 	struct shares *shares;
 	uint64_t ticked_ns; /* when what is idle was last looked for */
 	struct door_counts counts;
