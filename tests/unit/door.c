@@ -610,3 +610,40 @@ Test(door, who_is_gone_waits_for_room, .fini = stalling_umount)
 	honest(other, 4);
 	honest(client(), 5);
 }
+
+/* Who came while nobody could be known is not kept among the strangers, of whom one brought what hangs. */
+Test(door, who_is_known_later_waits_for_no_stranger, .fini = stalling_umount)
+{
+	struct cleat_ask_head h = head(CLEAT_ASK_VERIFY, 1);
+	struct pollfd ask = { .events = POLLIN };
+	char bytes[96] = { 0 };
+	int fd, stranger;
+
+	stalling_mount();
+	memcpy(bytes, &h, sizeof(h));
+	known = REASON_NOT_ARMED;
+	fd = client();
+	honest(fd, 1);
+	stranger = client();
+	ask.fd = stranger;
+	int files[8];
+
+	for (int i = 0; i < 8; i++)
+		files[i] = stalling_open();
+	atomic_store(silent, true);
+	send_with(stranger, bytes, sizeof(bytes), files, 8);
+	cr_assert_gt(receive(stranger), 0);
+	cr_assert_str_eq(answer.head.word, "malformed");
+	for (int i = 0; i < 100; i++) { /* until its group waits */
+		struct cleat_ask_head again = head(CLEAT_ASK_WHOAMI, 2);
+
+		send_with(stranger, &again, sizeof(again), NULL, 0);
+		if (poll(&ask, 1, 100) == 0)
+			break;
+		receive(stranger);
+	}
+	label = 5;
+	known = REASON_OK;
+	honest(fd, 3);
+	cr_assert_eq(poll(&ask, 1, 0), 0, "the stranger waits");
+}

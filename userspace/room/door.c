@@ -13,7 +13,7 @@
 #define ACCEPTS_MAX 32	 /* of one round */
 #define TURNS_MAX   64	 /* of one round: then who just came is heard */
 #define TICK_MS	    1000
-#define IDLE_S	    300 /* a connection that says nothing for so long ends */
+#define IDLE_S	    300 /* a connection that says nothing for so long ends, or has no turn */
 #define UNKNOWN_S   3	/* and one of nobody that could be identified */
 #define SECOND_NS   1000000000u
 
@@ -176,6 +176,17 @@ static bool place(struct connection *c)
 	return err == 0 && place_take(c);
 }
 
+/* Who came before anything was armed stands with strangers, whose group may have to wait for long: once it can be known it
+ * waits in its own. False: it has ended. */
+static bool learn_before(struct connection *c)
+{
+	if (c->caller.who != REASON_NOT_ARMED || !reaper_has_room(c->door->reaper, FDS_TO_READ) ||
+	    place(c))
+		return true;
+	connection_refuse(c, c->caller.tag.owner.label);
+	return false;
+}
+
 static void on_message(struct loop_source *s, uint32_t events)
 {
 	struct connection *c = s->owner;
@@ -184,6 +195,11 @@ static void on_message(struct loop_source *s, uint32_t events)
 	if (c->item.ready && !c->muted) {
 		loop_drop(c->door->loop, s);
 		c->muted = true;
+	}
+	if (!c->item.ready) {
+		c->used_ns = now_ns();
+		if (!learn_before(c))
+			return;
 	}
 	share_ready(c->door->shares, &c->item);
 }
@@ -306,11 +322,11 @@ static void dead_end(struct door *d)
 static void idle_end(struct door *d, uint64_t now)
 {
 	for (struct connection *c = d->connections, *next; c; c = next) {
-		uint64_t limit_s = c->caller.reason == REASON_PEER_GONE ? UNKNOWN_S : IDLE_S;
+		bool unknown = c->caller.reason == REASON_PEER_GONE && !c->item.ready;
+		uint64_t limit_s = unknown ? UNKNOWN_S : IDLE_S;
 
 		next = c->next;
-		if (c->dead || !c->identified || c->item.ready ||
-		    now - c->used_ns < limit_s * SECOND_NS)
+		if (c->dead || !c->identified || now - c->used_ns < limit_s * SECOND_NS)
 			continue;
 		if (!reaper_has_room(d->reaper, FDS_TO_READ))
 			return;
