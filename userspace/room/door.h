@@ -4,8 +4,9 @@
  * descriptor where one is needed, all others closed), lets the room serve it by a table, sends one answer. A
  * message that breaks the form is answered malformed and harms nobody else; a client that does not
  * read its answers loses its connection; nothing is queued here. Places and turns are shares (share.h): each round of the
- * loop serves some messages, one of each owner in turn. A connection ends where it said nothing for minutes or could not be heard for so long, and at level
- * reduced with the process that made it: a client end that is queued in a circle of sockets (attacks.md 116) never closes.
+ * loop serves some messages, one of each owner in turn. A connection ends where it said nothing for minutes, or could not be
+ * heard for so long, and at level reduced with the process that made it: a client end that is queued in a circle of sockets
+ * (attacks.md 116) never closes.
  */
 #ifndef CLEAT_ROOM_DOOR_H
 #define CLEAT_ROOM_DOOR_H
