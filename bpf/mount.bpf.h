@@ -49,7 +49,9 @@ static __always_inline bool is_way(struct dentry *d)
 	       is_ours(CLEAT_OWN_WAY, BPF_CORE_READ(at, i_ino), BPF_CORE_READ(at, i_sb, s_dev));
 }
 
-#define MOUNTS_MAX (1 << 18) /* steps of a question, all loops together; a namespace may have 100000 mounts (fs.mount-max) */
+#define MOUNTS_MAX                                                                                 \
+	(1                                                                                         \
+	 << 18) /* steps of a question, all loops together; a namespace may have 100000 mounts (fs.mount-max) */
 
 #define LIST(m, list)	    ((void *)(m) + bpf_core_field_offset(struct mount, list))
 #define MEMBER(at, list)    ((void *)(at)-bpf_core_field_offset(struct mount, list))
