@@ -131,27 +131,39 @@ static bool has_counters(const struct kern *k, int fd)
 	       kern_window_get(kern_map(k, KERN_WINDOW), fd, &window) == 0;
 }
 
-/* A hook that ran and found no room for storage (net.core.optmem_max) leaves none, too: then there is none for us
- * either. */
-static struct verdict judge_untagged(const struct kern *k, int fd)
+/* Sockets for which the hooks found no room, anybody's. */
+static uint64_t without_room(struct kern *k)
+{
+	uint64_t counts[CLEAT_COUNT_COUNT] = { 0 };
+
+	return kern_counts(k, counts) < 0 ? 0 : counts[CLEAT_COUNT_UNTAGGED];
+}
+
+/* A hook that ran and found no room for storage leaves none, too: it has counted that, unless there is none for us either
+ * (net.core.optmem_max). */
+static struct verdict judge_untagged(struct kern *k, int fd, uint64_t before)
 {
 	struct cleat_tag zero = { 0 };
 
+	errno = ENOMEM;
+	if (without_room(k) != before)
+		return unknown("socket storage");
 	if (kern_map_put(kern_map(k, KERN_TAGS), &fd, &zero, BPF_NOEXIST) < 0)
 		return unknown("socket storage");
 	return silent("a socket was born without a tag");
 }
 
 /* What each hook writes, in the order of a connection's life. */
-static struct verdict judge_ends(const struct kern *k, const struct ends *e, uint32_t epoch)
+static struct verdict judge_ends(struct kern *k, const struct ends *e, uint32_t epoch,
+				 uint64_t before)
 {
 	struct cleat_tag l, c, s;
 	int tags = kern_map(k, KERN_TAGS);
 
 	if (kern_tag_get(tags, e->client, &c) < 0)
-		return judge_untagged(k, e->client);
+		return judge_untagged(k, e->client, before);
 	if (kern_tag_get(tags, e->listener, &l) < 0)
-		return judge_untagged(k, e->listener);
+		return judge_untagged(k, e->listener, before);
 	if (c.epoch != epoch || l.epoch != epoch)
 		return silent("a socket was born in another epoch");
 	if (!has_counters(k, e->client))
@@ -209,15 +221,17 @@ static struct verdict judge(const struct kern_probe *p)
 	struct cleat_config config;
 	struct verdict v;
 	const char *step;
+	uint64_t before;
 
 	if (setns(p->netns, CLONE_NEWNET) < 0)
 		return unknown("network namespace");
 	if (kern_config(p->k, &config) < 0)
 		return unknown("look at the configuration");
+	before = without_room(p->k);
 	step = connect_ends(&e);
 	if (step)
 		return unknown(step);
-	v = judge_ends(p->k, &e, config.epoch);
+	v = judge_ends(p->k, &e, config.epoch, before);
 	if (v.probed == KERN_PROBED_SEEN && kern_level(p->k) == CLEAT_LEVEL_FULL)
 		v = judge_api(p->k, config.epoch);
 	return v;
