@@ -29,7 +29,6 @@
 #define TCP_REPAIR	     19 /* option names of level IPPROTO_TCP */
 #define TCP_ZEROCOPY_RECEIVE 35
 #define S_IFMT		     0170000
-#define S_IFDIR		     0040000
 #define S_IFSOCK	     0140000
 #define MAY_WRITE	     2
 #define PF_IO_WORKER	     0x00000010
