@@ -130,9 +130,11 @@ struct {
 	__type(value, struct cleat_keeper);
 } cleat_keeper __weak SEC(".maps");
 
-/* 0 -> what is in force. Writer: the kernel room. Zeroed: not armed, nothing is labelled. */
+/* 0 -> what is in force. Writer: the kernel room. Zeroed: not armed, nothing is labelled. The rooms have it in
+ * their memory, read-only: each request asks twice. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
 	__type(value, struct cleat_config);

@@ -165,6 +165,11 @@ int kern_tag_get(int map, int sock_fd, struct cleat_tag *ret);
 bool kern_tag_is(int map, int sock_fd, const struct cleat_tag *before);
 int kern_caller_get(int map, int sock_fd, struct cleat_caller *ret);
 int kern_config_get(int map, struct cleat_config *ret);
+/* The same map in this process's memory, for its whole life, and never to be made writable again (bpf_map_mmap() takes
+ * VM_MAYWRITE away). @map may write, else the kernel refuses (do_mmap() takes VM_SHARED away), and may be closed. */
+int kern_config_view(int map, const struct cleat_config **ret);
+/* A stable copy of it, without a system call: as kern_tag_get(). */
+int kern_config_look(const struct cleat_config *view, struct cleat_config *ret);
 int kern_cgroup_get(int map, uint64_t cgroup_id, struct cleat_cgroup *ret);
 /* In place, BPF_F_LOCK | BPF_EXIST: works with optmem exhausted, fails where nothing was born. */
 int kern_seq_get(int map, int sock_fd, struct cleat_seq *ret);

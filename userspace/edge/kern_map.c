@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 
 #define TRIES 16
@@ -109,6 +110,44 @@ int kern_config_get(int map, struct cleat_config *ret)
 	uint32_t zero = 0;
 
 	return kern_map_get(map, &zero, ret, 0);
+}
+
+int kern_config_view(int map, const struct cleat_config **ret)
+{
+	void *at = mmap(NULL, sizeof(**ret), PROT_READ, MAP_SHARED, map, 0);
+
+	if (at == MAP_FAILED)
+		return -errno;
+	*ret = at;
+	return 0;
+}
+
+/* By words, none of them torn, and in order. */
+static void config_copy(const struct cleat_config *view, struct cleat_config *ret)
+{
+	typedef uint64_t __attribute__((may_alias)) word;
+	const word *from = (const word *)view;
+	word *to = (word *)ret;
+
+	for (size_t i = 0; i < sizeof(*ret) / sizeof(word); i++)
+		to[i] = __atomic_load_n(&from[i], __ATOMIC_ACQUIRE);
+}
+_Static_assert(sizeof(struct cleat_config) % sizeof(uint64_t) == 0, "config_copy copies all of it");
+
+int kern_config_look(const struct cleat_config *view, struct cleat_config *ret)
+{
+	struct cleat_config a, b;
+
+	config_copy(view, &a);
+	for (unsigned i = 0; i < TRIES; i++) {
+		config_copy(view, &b);
+		if (memcmp(&a, &b, sizeof(a)) == 0) {
+			*ret = a;
+			return 0;
+		}
+		a = b;
+	}
+	return -EAGAIN;
 }
 
 int kern_cgroup_get(int map, uint64_t cgroup_id, struct cleat_cgroup *ret)

@@ -25,9 +25,9 @@ static uint32_t level_of_epoch(const struct cleat_config *now, uint32_t epoch)
 								  : CLEAT_LEVEL_REDUCED;
 }
 
-static enum reason armed(int map, struct cleat_config *ret)
+static enum reason armed(const struct cleat_config *view, struct cleat_config *ret)
 {
-	if (kern_config_get(map, ret) < 0 || !ret->epoch || ret->level == CLEAT_LEVEL_NONE)
+	if (kern_config_look(view, ret) < 0 || !ret->epoch || ret->level == CLEAT_LEVEL_NONE)
 		return REASON_NOT_ARMED;
 	return REASON_OK;
 }

@@ -31,7 +31,7 @@ struct connection_facts {
 struct facts_maps {
 	int tags;
 	int callers;
-	int config;
+	const struct cleat_config *config; /* kern_config_view() */
 	int cgroups;
 };
 

@@ -197,7 +197,6 @@ int front_open(struct front *f, const char *name)
 		.name = name,
 		.maps = { .tags = ROOM_FD_TAGS,
 			  .callers = ROOM_FD_CALLERS,
-			  .config = ROOM_FD_CONFIG,
 			  .cgroups = ROOM_FD_CGROUPS },
 		.phase = PHASE_START,
 	};
@@ -205,6 +204,10 @@ int front_open(struct front *f, const char *name)
 	if (err ==
 	    0) /* mapped; its lock is ours until we are dead, and nobody's who has a descriptor from us: place.c */
 		close(ROOM_FD_COUNTERS);
+	if (err == 0)
+		err = kern_config_view(ROOM_FD_CONFIG, &f->maps.config);
+	if (err == 0) /* it is in memory now */
+		close(ROOM_FD_CONFIG);
 	if (err == 0)
 		err = image_map(ROOM_FD_IMAGE, &f->image);
 	if (err == 0)

@@ -367,8 +367,9 @@ static int room_fds(struct kernel_room *k, int which, int fds[ROOM_FDS], int map
 						KERN_CGROUPS };
 	int err = 0, n = 0;
 
+	/* CONFIG cannot be mapped through a descriptor that may only read; the room closes it at once (front_open) */
 	for (int i = 0; i < 4 && err == 0; i++)
-		err = kern_map_fd(k->kern, shared[i], false, &maps[n++]);
+		err = kern_map_fd(k->kern, shared[i], shared[i] == KERN_CONFIG, &maps[n++]);
 	if (err == 0 && which == SIGN)
 		err = kern_map_fd(k->kern, KERN_SEQ, true, &maps[n++]);
 	if (err == 0 && which == CHECK)

@@ -16,9 +16,9 @@ enum room_fd {
 	ROOM_FD_LISTEN,
 	ROOM_FD_AUDIT,
 	ROOM_FD_COUNTERS,
-	ROOM_FD_TAGS, /* these four read-only */
+	ROOM_FD_TAGS, /* read-only, as CALLERS and CGROUPS */
 	ROOM_FD_CALLERS,
-	ROOM_FD_CONFIG,
+	ROOM_FD_CONFIG, /* mapped read-only, then closed */
 	ROOM_FD_CGROUPS,
 	ROOM_FD_FIRST_OWN, /* what only one of the two rooms has */
 	ROOM_FD_SEQ = ROOM_FD_FIRST_OWN,
