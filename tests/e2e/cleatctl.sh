@@ -152,7 +152,7 @@ is 1 'went back' trust check --bundle "$t" --state-dir "$w/state"
 # A partner's bundle with a name that is there twice, of bytes that a terminal obeys, and options of such bytes.
 mkdir "$w/partner"
 printf '{"\302\2332J":1,"\302\2332J":1}' >"$w/partner/other.example.json"
-obeys() { "$ctl" "$@" 2>&1 | grep -qP '[^\x0a\x20-\x7e]' && bad "a terminal obeys ${*@Q}" || ok "a terminal does not obey ${*@Q}"; }
+obeys() { grep -qP '[^\x0a\x20-\x7e]' <<<"$("$ctl" "$@" 2>&1)" && bad "a terminal obeys ${*@Q}" || ok "a terminal does not obey ${*@Q}"; }
 is 1 'other.example.json:1:' trust check --bundle "$w/partner/other.example.json" --any-owner
 obeys trust check --bundle "$w/partner/other.example.json" --any-owner
 obeys policy check $'\e[2J'

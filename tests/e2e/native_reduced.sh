@@ -131,7 +131,7 @@ END
 
 # a unit's cgroup is found, and what is delegated below it is not walked through, however much it is
 mkdir "$mount/$unit" && mkdir "$mount/$unit"/{1..3000}
-unit_found() { within "../$unit" "$c" whoami 2>&1 | grep -q '^spiffe://prod.example/unit '; }
+unit_found() { grep -q '^spiffe://prod.example/unit ' <<<"$(within "../$unit" "$c" whoami 2>&1)"; }
 for ((i = 0; i < 50; i++)); do unit_found && break; read -rt 0.1 <> <(:); done
 unit_found && ok "a unit's cgroup has its label" || bad "a unit's cgroup has its label" "$(within "../$unit" "$c" whoami 2>&1)"
 timeout 2 strace -f -e trace=openat,name_to_handle_at -o "$w/strace" -p "$daemon" 2>/dev/null

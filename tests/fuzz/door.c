@@ -19,10 +19,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 static int client = -1, null;
 
-bool caller_sent(const struct caller *c, int pidfd)
+bool caller_sent(const struct caller *c, const struct ucred *sender)
 {
 	(void)c;
-	(void)pidfd;
+	(void)sender;
 	return true;
 }
 

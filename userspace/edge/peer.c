@@ -4,7 +4,6 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
-#include "base/file.h"
 #include "edge/cgroupfs.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -13,14 +12,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
-#endif
-#ifndef PID_FS_MAGIC
-#define PID_FS_MAGIC 0x50494446
 #endif
 #ifndef IPPROTO_MPTCP
 #define IPPROTO_MPTCP 262
@@ -38,11 +32,14 @@ static bool option(int fd, int level, int name, void *ret, socklen_t len)
 
 bool peer_established(int fd)
 {
-	struct pollfd p = { .fd = fd }; /* HUP and ERR are told unasked */
+	struct pollfd p = { .fd = fd, .events = POLLOUT }; /* HUP and ERR are told unasked */
 	int listens;
 
-	return option(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, sizeof(listens)) && !listens &&
-	       poll(&p, 1, 0) >= 0 && !(p.revents & (POLLHUP | POLLNVAL));
+	if (poll(&p, 1, 0) < 0 || p.revents & (POLLHUP | POLLNVAL))
+		return false;
+	/* a listener is never told to be writable; neither is who has more to send than the other end takes */
+	return p.revents & POLLOUT ||
+	       (option(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, sizeof(listens)) && !listens);
 }
 
 bool peer_cookie(int fd, uint64_t *ret_cookie)
@@ -130,7 +127,7 @@ static int pidfd_pid(int pidfd, uint32_t *ret)
 	return 0;
 }
 
-static bool is_alive(int pidfd)
+bool peer_alive(int pidfd)
 {
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
 
@@ -221,7 +218,7 @@ int peer_process(int pidfd, struct peer_facts *ret, char *ret_cgroup_path, size_
 	struct peer_facts f = { 0 };
 	int err = facts_of(pidfd, &f, ret_cgroup_path, path_cap);
 
-	if (!is_alive(pidfd))
+	if (!peer_alive(pidfd))
 		return -ESRCH;
 	if (err == 0)
 		*ret = f;
@@ -242,10 +239,10 @@ int peer_reduced(int api_fd, struct peer_facts *ret, char *ret_cgroup_path, size
 	if (!option(api_fd, SOL_SOCKET, SO_NETNS_COOKIE, &f.netns, sizeof(f.netns)) ||
 	    !option(api_fd, SOL_SOCKET, SO_PEERCRED, &cred, sizeof(cred)))
 		return -errno;
-	if (!is_alive(pidfd))
+	if (!peer_alive(pidfd))
 		return -ESRCH;
 	err = facts_of(pidfd, &f, ret_cgroup_path, path_cap);
-	if (!is_alive(pidfd))
+	if (!peer_alive(pidfd))
 		return -ESRCH; /* what was read may be a later process's */
 	if (err < 0)
 		return err;
@@ -255,31 +252,4 @@ int peer_reduced(int api_fd, struct peer_facts *ret, char *ret_cgroup_path, size
 	if (ret_pidfd)
 		*ret_pidfd = take_fd(&pidfd);
 	return 0;
-}
-
-/* Since 6.9 pidfds are files of a file system of their own, whose inodes name the process for the whole boot. */
-static bool on_pidfs(int pidfd, dev_t dev)
-{
-	static dev_t pidfs; /* once seen: a device number is not given twice while it is mounted */
-	struct statfs fs;
-
-	if (!pidfs && fstatfs(pidfd, &fs) == 0 && fs.f_type == PID_FS_MAGIC)
-		pidfs = dev;
-	return pidfs && dev == pidfs;
-}
-
-/* Before 6.9 the pid of a live process names it, and a process that is held by a pidfd and alive cannot share it. */
-bool peer_same(int pidfd_a, int pidfd_b)
-{
-	struct stat sa, sb;
-	uint32_t a, b;
-
-	if (file_stat(pidfd_a, &sa) < 0 || file_stat(pidfd_b, &sb) < 0)
-		return false;
-	if (sizeof(sa.st_ino) == 8 && on_pidfs(pidfd_a, sa.st_dev))
-		return sa.st_dev == sb.st_dev && sa.st_ino == sb.st_ino;
-
-	if (pidfd_pid(pidfd_a, &a) < 0 || pidfd_pid(pidfd_b, &b) < 0 || a != b)
-		return false;
-	return is_alive(pidfd_a) && is_alive(pidfd_b);
 }

@@ -36,8 +36,8 @@ int peer_reduced(int api_fd, struct peer_facts *ret, char *ret_cgroup_path, size
 		 int *ret_pidfd);
 /* The same of any process, for tools: nothing is decided by it. -EPERM: its ids are not all equal, so it is nobody. */
 int peer_process(int pidfd, struct peer_facts *ret, char *ret_cgroup_path, size_t path_cap);
-/* A message's SCM_PIDFD names the same process as SO_PEERPIDFD's. */
-bool peer_same(int pidfd_a, int pidfd_b);
+/* Is it neither ended nor waited for? Its pid is nobody else's so long. */
+bool peer_alive(int pidfd);
 
 /* Where the two of them look from now on: descriptors of a procfs and of the unified hierarchy's root, which stay open.
  * For a room, whose own root is empty; else the host's own are looked up each time. */

@@ -7,6 +7,7 @@
 #include "base/twin.h"
 #include "edge/peer.h"
 #include <string.h>
+#include <sys/socket.h>
 
 /* design.md 3: at level reduced the caller is who connected, by pidfd, and its cgroup is read between two liveness
  * checks. */
@@ -61,9 +62,15 @@ void caller_again(const struct facts_maps *maps, struct caller *c)
 	c->reason = now == REASON_OK ? c->who : now;
 }
 
-bool caller_sent(const struct caller *c, int pidfd)
+/* The number alone names a process as long as that one lives: it had the number when it connected, messages come after
+ * that, and who is alive now, behind the message, has had it all the time. The kernel writes the credentials
+ * (unix(7), SCM_CREDENTIALS): with another's number only for who could trace that one. */
+bool caller_sent(const struct caller *c, const struct ucred *sender)
 {
-	if (c->pidfd < 0)
+	const struct cleat_caller *is = &c->tag;
+
+	if (c->pidfd < 0 || !kept(api_sender))
 		return true; /* level full: the kernel refused everybody else's message */
-	return !kept(api_sender) || (pidfd >= 0 && peer_same(c->pidfd, pidfd));
+	return (uint32_t)sender->pid == is->proc.tgid && sender->uid == is->owner.uid &&
+	       sender->gid == is->gid && (!kept(sender_alive) || peer_alive(c->pidfd));
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Who opened an API connection: by the kernel's tag at level full; by SO_PEERPIDFD at level reduced, where each message
- * must then carry a pidfd of the same process.
+ * must then come from that very process.
  */
 #ifndef CLEAT_ROOM_CALLER_H
 #define CLEAT_ROOM_CALLER_H
 
 #include "flow/facts.h"
+
+struct ucred;
 
 struct caller {
 	struct cleat_caller tag; /* label 0: no workload */
@@ -23,7 +25,8 @@ void caller_identify(const struct facts_maps *maps, const struct policy_image *p
 /* Before every request: is the kernel side armed now, and what is the caller's level in this epoch? Who it is does not
  * change; at level full it becomes PEER_GONE with the epoch. */
 void caller_again(const struct facts_maps *maps, struct caller *c);
-/* Is @pidfd (of one message, -1: none came) the process that connected? */
-bool caller_sent(const struct caller *c, int pidfd);
+/* Is the sender of one message (its SCM_CREDENTIALS; pid 0: none of this pid namespace) the process that connected, and
+ * still of the ids that it had then? Asked after the message was received. */
+bool caller_sent(const struct caller *c, const struct ucred *sender);
 
 #endif

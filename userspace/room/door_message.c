@@ -8,10 +8,6 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#ifndef SCM_PIDFD
-#define SCM_PIDFD 0x04
-#endif
-
 static int answer_send(struct door *d, int fd, size_t len, const struct iovec *tail, unsigned tails)
 {
 	struct iovec iov[3] = { { .iov_base = &d->answer, .iov_len = len } };
@@ -40,18 +36,18 @@ static void head_fill(struct cleat_answer_head *h, enum reason reason, const cha
 
 /* ---- one message ---- */
 
-/* Takes every descriptor the message brought out of the control buffer. */
-static void fds_collect(struct door *d, struct msghdr *msg)
+/* Takes every descriptor the message brought out of the control buffer, and who sent it. */
+static void control_read(struct door *d, struct msghdr *msg)
 {
 	d->fd_count = 0;
-	d->pidfd = -1;
+	d->sender = (struct ucred){ 0 };
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
 		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
 		if (c->cmsg_level != SOL_SOCKET)
 			continue;
-		if (c->cmsg_type == SCM_PIDFD && n == 1) {
-			memcpy(&d->pidfd, CMSG_DATA(c), sizeof(int));
+		if (c->cmsg_type == SCM_CREDENTIALS && c->cmsg_len == CMSG_LEN(sizeof(d->sender))) {
+			memcpy(&d->sender, CMSG_DATA(c), sizeof(d->sender));
 		} else if (c->cmsg_type == SCM_RIGHTS) {
 			for (size_t i = 0; i < n && d->fd_count < DOOR_FDS_MAX; i++)
 				memcpy(&d->fds[d->fd_count++], CMSG_DATA(c) + i * sizeof(int),
@@ -66,10 +62,7 @@ static void fds_dispose(struct connection *c, enum reaper_what what)
 
 	for (unsigned i = 0; i < d->fd_count; i++)
 		reaper_put(d->reaper, d->fds[i], what, share_charge(&c->item));
-	if (d->pidfd >= 0)
-		close(d->pidfd); /* the kernel's own make: nothing of it waits */
 	d->fd_count = 0;
-	d->pidfd = -1;
 }
 
 static const struct door_entry *entry_of(const struct door *d, size_t len)
@@ -118,7 +111,7 @@ static int serve(struct connection *c, size_t len, int flags, bool *ret_tcp)
 	memset(&d->answer, 0, answer_len);
 	if (error)
 		reason = d->room->refuse(d->room->room, &call, REASON_MALFORMED, error, &answer);
-	else if (!caller_sent(&c->caller, d->pidfd))
+	else if (!caller_sent(&c->caller, &d->sender))
 		reason = d->room->refuse(d->room->room, &call, REASON_PEER_GONE,
 					 "the message is not from who connected", &answer);
 	else
@@ -158,7 +151,7 @@ bool door_message(struct connection *c)
 		c->drained = true;
 		return false;
 	}
-	fds_collect(d, &msg);
+	control_read(d, &msg);
 	sent = serve(c, (size_t)n, msg.msg_flags, &tcp);
 	fds_dispose(c, tcp ? REAPER_IS_TCP : REAPER_IS_ANY);
 	/* nothing that comes on it will be better known: its client connects anew */

@@ -42,10 +42,10 @@ struct door {
 		char bytes[DOOR_ANSWER_MAX];
 	} answer;
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(DOOR_FDS_MAX * sizeof(int)) +
-					      CMSG_SPACE(sizeof(int)) + 256];
+					      CMSG_SPACE(sizeof(struct ucred)) + 256];
 	int fds[DOOR_FDS_MAX];
 	unsigned fd_count;
-	int pidfd; /* SCM_PIDFD of the message */
+	struct ucred sender; /* SCM_CREDENTIALS of the message; zeroed: it had none */
 };
 
 static inline struct connection *connection_of(struct share_item *i)

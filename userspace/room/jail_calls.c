@@ -110,7 +110,6 @@ static const struct seccomp_rule window_calls[] = {
 	ASKING(SOL_SOCKET, SO_ACCEPTCONN),
 	ASKING(SOL_SOCKET, SO_PEERPIDFD),
 	ASKING(SOL_SOCKET, SO_NETNS_COOKIE),
-	MAY(fstatfs),
 };
 const struct seccomp_table jail_window_calls = TABLE(window_calls);
 

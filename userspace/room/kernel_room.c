@@ -22,9 +22,6 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-#ifndef SO_PASSPIDFD
-#define SO_PASSPIDFD 76
-#endif
 
 #define BACKLOG	       1024
 #define READY_LIMIT_MS 10000
@@ -473,12 +470,9 @@ int kernel_room_arm(struct kernel_room *k)
 	const int on = 1;
 
 	for (int i = 0; i < PUBLIC_ROOMS && err == 0; i++) {
-		/* every message says who sent it: so none, not even of no bytes, looks like the end of them
-		 * (door_message.c). Level reduced: and names its process */
+		/* every message says who sent it (caller.h): so none, not even of no bytes, looks like the end of
+		 * them (door_message.c) */
 		if (setsockopt(k->listeners[i], SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
-			err = -errno;
-		else if (start.level != CLEAT_LEVEL_FULL &&
-			 setsockopt(k->listeners[i], SOL_SOCKET, SO_PASSPIDFD, &on, sizeof(on)) < 0)
 			err = -errno;
 		else if (listen(k->listeners[i], BACKLOG) < 0)
 			err = -errno;

@@ -105,5 +105,23 @@ def oracle(s):
     return "%d answers, two texts" % (len(answers) + len(said))
 
 
-TESTS = [("attack_115_shared_file_status", status), ("attack_120_any_bytes", fuzz), ("attack_125_whose_answer_is_it", mixup),
+def sender(s):
+    """Another process of the same workload sends on good's API connection; a process sends with other ids than it connected
+    with."""
+    good, svc = scene(s)
+    s.connect(good, svc, "one")
+    good.must("api door sign")
+    kid = good.child("kid")
+    s.refused(lambda: kid("sign one %s via door" % s.audience()), "peer-gone", s.a, room="sign")
+    good.must("sign one %s via door" % s.audience())
+    root = s.actor(s.a, "/svc", 0)
+    root.must("api door sign")
+    root.must("whoami via door")
+    root.must("setuid 1003")
+    s.refused(lambda: root("whoami via door"), "peer-gone", s.a, room="sign")
+    s.accepted(good, svc)
+    return "the owner of the connection alone, as who it was"
+
+
+TESTS = [("attack_053_another_process_sends", sender), ("attack_115_shared_file_status", status), ("attack_120_any_bytes", fuzz), ("attack_125_whose_answer_is_it", mixup),
          ("attack_126_one_answer_for_all_that_is_not_yours", oracle)]
