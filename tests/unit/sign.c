@@ -180,7 +180,7 @@ TestSuite(sign, .init = start, .fini = stop);
 
 static enum reason run(void)
 {
-	static const struct facts_maps maps = { 1, 2, 3, 4 };
+	static const struct facts_maps maps = { .tags = 1, .callers = 2 };
 
 	memset(&got.wpt, 0xa5, 64);
 	enum reason r = sign(p, identities, &maps, &host, &caller, CLEAT_LEVEL_FULL, &ask, &got);

@@ -32,7 +32,6 @@ struct facts_maps {
 	int tags;
 	int callers;
 	const struct cleat_config *config; /* kern_config_view() */
-	int cgroups;
 };
 
 /* The caller of an API connection. NOT_ARMED, PEER_GONE, NO_WORKLOAD (caller is filled then, label 0). */

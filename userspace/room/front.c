@@ -195,9 +195,7 @@ int front_open(struct front *f, const char *name)
 
 	*f = (struct front){
 		.name = name,
-		.maps = { .tags = ROOM_FD_TAGS,
-			  .callers = ROOM_FD_CALLERS,
-			  .cgroups = ROOM_FD_CGROUPS },
+		.maps = { .tags = ROOM_FD_TAGS, .callers = ROOM_FD_CALLERS },
 		.phase = PHASE_START,
 	};
 	err = account_open(&f->account, name, ROOM_FD_AUDIT, ROOM_FD_COUNTERS);

@@ -22,9 +22,9 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
-
 #define BACKLOG	       1024
 #define READY_LIMIT_MS 10000
+#define ROOM_MAPS      5 /* that one room has, at most */
 #define NO_CGROUP2                                                                                 \
 	"the root of the unified cgroup hierarchy is mounted nowhere: mount -t cgroup2 none /sys/fs/cgroup, or boot with systemd.unified_cgroup_hierarchy=1"
 
@@ -358,14 +358,13 @@ static int mark_room(struct kernel_room *k, pid_t pid)
 }
 
 /* The descriptors of a room, in the order of enum room_fd from IMAGE on; *ret_maps are ours to close. */
-static int room_fds(struct kernel_room *k, int which, int fds[ROOM_FDS], int maps[6])
+static int room_fds(struct kernel_room *k, int which, int fds[ROOM_FDS], int maps[ROOM_MAPS])
 {
-	static const enum kern_map shared[] = { KERN_TAGS, KERN_CALLERS, KERN_CONFIG,
-						KERN_CGROUPS };
+	static const enum kern_map shared[] = { KERN_TAGS, KERN_CALLERS, KERN_CONFIG };
 	int err = 0, n = 0;
 
 	/* CONFIG cannot be mapped through a descriptor that may only read; the room closes it at once (front_open) */
-	for (int i = 0; i < 4 && err == 0; i++)
+	for (size_t i = 0; i < sizeof(shared) / sizeof(shared[0]) && err == 0; i++)
 		err = kern_map_fd(k->kern, shared[i], shared[i] == KERN_CONFIG, &maps[n++]);
 	if (err == 0 && which == SIGN)
 		err = kern_map_fd(k->kern, KERN_SEQ, true, &maps[n++]);
@@ -375,11 +374,15 @@ static int room_fds(struct kernel_room *k, int which, int fds[ROOM_FDS], int map
 		err = kern_map_fd(k->kern, KERN_CB, true, &maps[n++]);
 	if (err < 0)
 		return err;
-	const int all[] = { k->current.fd, k->listeners[which],
-			    k->audit,	   k->counters[which],
-			    maps[0],	   maps[1],
-			    maps[2],	   maps[3],
-			    maps[4],	   which == SIGN ? k->host_key : maps[5] };
+	const int all[] = { k->current.fd,
+			    k->listeners[which],
+			    k->audit,
+			    k->counters[which],
+			    maps[0],
+			    maps[1],
+			    maps[2],
+			    maps[3],
+			    which == SIGN ? k->host_key : maps[4] };
 	_Static_assert(sizeof(all) / sizeof(all[0]) == ROOM_FDS - 1,
 		       "every descriptor but CHANNEL");
 
@@ -392,7 +395,7 @@ static int room_open(struct kernel_room *k, int which)
 	const char *const args[] = { "--log-format", k->o.format == LOG_JSON ? "json" : "text",
 				     "--level", level_word(kern_level(k->kern)), NULL };
 	const char *name = public_rooms[which].name;
-	int fds[ROOM_FDS], maps[6] = { -1, -1, -1, -1, -1, -1 };
+	int fds[ROOM_FDS], maps[ROOM_MAPS] = { -1, -1, -1, -1, -1 };
 	int err;
 
 	err = place_bind(k->dir, public_rooms[which].socket, &k->listeners[which]);
@@ -407,7 +410,7 @@ static int room_open(struct kernel_room *k, int which)
 		err = room_spawn(name, args, fds, ROOM_FDS - 1, &k->rooms[which]);
 	if (err == 0)
 		err = kern_room_set(k->kern, k->rooms[which].pidfd);
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < ROOM_MAPS; i++)
 		if (maps[i] >= 0)
 			close(maps[i]);
 	if (err == -ETIMEDOUT)

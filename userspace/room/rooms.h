@@ -16,10 +16,9 @@ enum room_fd {
 	ROOM_FD_LISTEN,
 	ROOM_FD_AUDIT,
 	ROOM_FD_COUNTERS,
-	ROOM_FD_TAGS, /* read-only, as CALLERS and CGROUPS */
+	ROOM_FD_TAGS, /* read-only, as CALLERS */
 	ROOM_FD_CALLERS,
-	ROOM_FD_CONFIG, /* mapped read-only, then closed */
-	ROOM_FD_CGROUPS,
+	ROOM_FD_CONFIG,	   /* mapped read-only, then closed */
 	ROOM_FD_FIRST_OWN, /* what only one of the two rooms has */
 	ROOM_FD_SEQ = ROOM_FD_FIRST_OWN,
 	ROOM_FD_HOST_KEY,
@@ -30,8 +29,8 @@ enum room_fd {
 #define ROOM_NOFILE 16384 /* wanted; the door takes what it gets into account */
 #define ROOM_FDS    (ROOM_FD_END - ROOM_FD_CHANNEL)
 
-/* Level reduced: what the room opens for itself before anything else (room/jail.c). */
-enum { ROOM_FD_PROC = ROOM_FD_END, ROOM_FD_CGROUP_ROOT };
+/* Level reduced: what the room opens for itself before anything else (room/jail.c). The first is even: jail_calls.c. */
+enum { ROOM_FD_PROC = ROOM_FD_END + 1, ROOM_FD_CGROUP_ROOT };
 
 struct room_child {
 	const char *name; /* "sign", "check", "reader" */
