@@ -169,6 +169,7 @@ POLICY_COMPILER := $(basename $(patsubst userspace/%,%,$(wildcard userspace/edge
 	base/arena base/bytes base/file
 TEST_image      := room/image edge/keys $(POLICY_COMPILER)
 TEST_caller     := room/caller edge/peer edge/cgroupfs base/bytes base/clock
+TEST_config_view := edge/kern_map
 TEST_peer       := edge/peer edge/cgroupfs base/bytes base/file
 TEST_place      := room/place base/file base/clock
 TEST_ask        := lib/ask lib/cleat
@@ -247,10 +248,11 @@ check-native: $(B)/cleatd $(B)/cleatctl $(TOP)/e2e/protocol_client ## the daemon
 	$(Q)BUILD=$(B) tests/e2e/own_bpffs tests/e2e/native_reduced.sh
 	$(Q)BUILD=$(B) tests/e2e/own_bpffs tests/e2e/cleatctl.sh
 	$(Q)$(MAKE) --no-print-directory $(ACTORS) TWIN=
-	$(Q)for t in watch_links fall_written reaper_strange api_sender; do $(MAKE) --no-print-directory TWIN=$$t $(TOP)/twin/$$t/cleatd || exit 1; done
+	$(Q)for t in watch_links fall_written reaper_strange api_sender sender_ids config_closed; do $(MAKE) --no-print-directory TWIN=$$t $(TOP)/twin/$$t/cleatd || exit 1; done
 	$(Q)BUILD=$(B) tests/e2e/own_bpffs tests/attack/native/run attack_091 attack_113
 	$(Q)tests/e2e/own_bpffs tests/attack/native/daemon_twins $(TOP) watch_links=attack_091_hook_taken_away \
-		fall_written=attack_091_fall_that_cannot_be_written reaper_strange=attack_113_carried_in_queues api_sender=attack_053_another_process_sends
+		fall_written=attack_091_fall_that_cannot_be_written reaper_strange=attack_113_carried_in_queues api_sender=attack_053_another_process_sends \
+		sender_ids=attack_053_another_process_sends config_closed=rooms_are_jailed
 
 # ---- attacks on verify() natively: tests of attacks.md A on the daemon's own code, each with its broken twins ------
 ATTACK_SRC := $(wildcard tests/attack/native/*.c)
@@ -266,10 +268,10 @@ check-attack: $(ATTACK_BIN) ## forged tokens, natively
 	$(Q)tests/lint/run-units $(ATTACK_BIN)
 
 # A twin here is the same objects, but for those that hold the one check.
-check-attack-twins: $(addprefix $(B)/unit/,bundle verify policy policy_yaml place ask memory channel keys jail secret account share reaper caller) $(ATTACK_BIN) ## every native twin must be caught with an accept
+check-attack-twins: $(addprefix $(B)/unit/,bundle verify policy policy_yaml place ask memory channel keys jail secret account share reaper caller config_view) $(ATTACK_BIN) ## every native twin must be caught with an accept
 	$(Q)CC="$(CC)" CFLAGS='$(ALL_CFLAGS)' LDFLAGS='$(ALL_LDFLAGS)' LIBS='$(UNIT_LIBS)' \
 		tests/attack/native/twins $(B) $(CODE_BELOW_ROOM) userspace/room/place.c userspace/room/memory.c userspace/room/account.c userspace/room/account_refusals.c userspace/room/account_rate.c \
-		userspace/room/channel.c userspace/room/jail.c userspace/room/jail_calls.c userspace/room/jail_users.c userspace/room/share.c userspace/room/reaper.c userspace/room/caller.c userspace/edge/peer.c \
+		userspace/room/channel.c userspace/room/jail.c userspace/room/jail_calls.c userspace/room/jail_users.c userspace/room/share.c userspace/room/reaper.c userspace/room/caller.c userspace/edge/peer.c userspace/edge/kern_map.c \
 		userspace/edge/seccomp.c $(LIBSRC)
 
 # ---- pins: restarts, upgrades and what may lie there instead, natively at level reduced -----------------------------

@@ -11,6 +11,10 @@ import sys
 
 NONE = "0000000000000000"
 USERS = {"sign": "cleat-sign", "check": "cleat-check"}
+# The maps a room may write, by their type: seq, window (socket storage) and cb (a hash); beside two that it reads.
+HASH, SOCKET_STORAGE = 1, 24
+WRITES = {"sign": [SOCKET_STORAGE], "check": [HASH, SOCKET_STORAGE]}
+READS = [SOCKET_STORAGE, SOCKET_STORAGE]
 # What the kernel room may keep, and nothing else (room/jail.c).
 KERNEL_CAPS = {"dac_read_search": 2, "kill": 5, "setgid": 6, "setuid": 7, "setpcap": 8, "net_admin": 12, "ipc_lock": 14,
                "sys_admin": 21, "sys_resource": 24, "perfmon": 38, "bpf": 39}
@@ -85,7 +89,19 @@ def look_descriptors(pid, room, level, audit):
         window = level == "reduced" and fd in (14, 15) and to == "/"
         if not (own.match(to) or named or window or to.startswith("pidfd:")):
             wrong.append("descriptor %d is %s" % (fd, to))
-    return wrong
+    return wrong + look_maps(pid, room)
+
+
+def look_maps(pid, room):
+    """Which maps it can read and which it can write."""
+    held = {os.O_RDONLY: [], os.O_WRONLY: [], os.O_RDWR: []}
+    for fd, to in descriptors(pid).items():
+        if to == "anon_inode:bpf-map":
+            is_ = dict(l.split(None, 1) for l in read(pid, "fdinfo/%d" % fd).splitlines() if l)
+            held[int(is_["flags:"], 8) & os.O_ACCMODE].append(int(is_["map_type:"]))
+    want = {os.O_RDONLY: READS, os.O_WRONLY: [], os.O_RDWR: WRITES[room]}
+    return ["maps held with access %d are of types %s, not %s" % (how, sorted(types), want[how])
+            for how, types in held.items() if sorted(types) != want[how]]
 
 
 def look_room(pid, room, daemon, level, audit):

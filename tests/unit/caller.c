@@ -128,21 +128,31 @@ Test(caller, who_sends_for_whom)
 		const char *what;
 		struct ucred sender;
 		bool expect;
+		const char *twin;
 	} table[] = {
-		{ "who connected", mine, true },
-		{ "another process", others, false },
-		{ "who connected, as another user", { mine.pid, mine.uid + 1, mine.gid }, false },
-		{ "who connected, in another group", { mine.pid, mine.uid, mine.gid + 1 }, false },
-		{ "somebody of another pid namespace", { 0, mine.uid, mine.gid }, false },
-		{ "nobody: no credentials", { 0 }, false },
-		{ "who connected, again", mine, true },
+		{ "who connected", mine, true, "-" },
+		{ "another process", others, false, "api_sender" },
+		{ "who connected, as another user",
+		  { mine.pid, mine.uid + 1, mine.gid },
+		  false,
+		  "sender_ids" },
+		{ "who connected, in another group",
+		  { mine.pid, mine.uid, mine.gid + 1 },
+		  false,
+		  "sender_ids" },
+		{ "somebody of another pid namespace",
+		  { 0, mine.uid, mine.gid },
+		  false,
+		  "api_sender" },
+		{ "nobody: no credentials", { 0 }, false, "api_sender" },
+		{ "who connected, again", mine, true, "-" },
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		bool got = caller_sent(&caller, &table[i].sender);
 
-		cr_expect_eq(got, table[i].expect, "%s%s", got ? "accepted: twin=api_sender: " : "",
-			     table[i].what);
+		cr_expect_eq(got, table[i].expect, "%s=%s: %s", got ? "accepted: twin" : "refused",
+			     table[i].twin, table[i].what);
 	}
 	client_end(&one);
 }

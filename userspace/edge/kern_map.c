@@ -5,6 +5,7 @@
  */
 #include "edge/kern.h"
 
+#include "base/twin.h"
 #include "edge/kern_map.h"
 #include <errno.h>
 #include <stdbool.h>
@@ -141,7 +142,7 @@ int kern_config_look(const struct cleat_config *view, struct cleat_config *ret)
 	config_copy(view, &a);
 	for (unsigned i = 0; i < TRIES; i++) {
 		config_copy(view, &b);
-		if (memcmp(&a, &b, sizeof(a)) == 0) {
+		if (!kept(config_whole) || memcmp(&a, &b, sizeof(a)) == 0) {
 			*ret = a;
 			return 0;
 		}

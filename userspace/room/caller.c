@@ -64,13 +64,17 @@ void caller_again(const struct facts_maps *maps, struct caller *c)
 
 /* The number alone names a process as long as that one lives: it had the number when it connected, messages come after
  * that, and who is alive now, behind the message, has had it all the time. The kernel writes the credentials
- * (unix(7), SCM_CREDENTIALS): with another's number only for who could trace that one. */
+ * (unix(7), SCM_CREDENTIALS); another's number stands there only if the sender has CAP_SYS_ADMIN in its pid namespace and
+ * that one is in it, or if it sends by an io_uring with a thread of that one's (SQPOLL). */
 bool caller_sent(const struct caller *c, const struct ucred *sender)
 {
 	const struct cleat_caller *is = &c->tag;
 
-	if (c->pidfd < 0 || !kept(api_sender))
+	if (c->pidfd < 0)
 		return true; /* level full: the kernel refused everybody else's message */
-	return (uint32_t)sender->pid == is->proc.tgid && sender->uid == is->owner.uid &&
-	       sender->gid == is->gid && (!kept(sender_alive) || peer_alive(c->pidfd));
+	if (kept(api_sender) && (uint32_t)sender->pid != is->proc.tgid)
+		return false;
+	if (kept(sender_ids) && (sender->uid != is->owner.uid || sender->gid != is->gid))
+		return false;
+	return !kept(sender_alive) || peer_alive(c->pidfd);
 }

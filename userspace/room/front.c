@@ -2,6 +2,7 @@
 /* What the sign room and the check room have in common. See front.h. */
 #include "room/front.h"
 
+#include "base/twin.h"
 #include "room/image.h"
 #include "room/jail.h"
 #include "room/rooms.h"
@@ -204,7 +205,7 @@ int front_open(struct front *f, const char *name)
 		close(ROOM_FD_COUNTERS);
 	if (err == 0)
 		err = kern_config_view(ROOM_FD_CONFIG, &f->maps.config);
-	if (err == 0) /* it is in memory now */
+	if (err == 0 && kept(config_closed)) /* it is in memory now, and this one could write it */
 		close(ROOM_FD_CONFIG);
 	if (err == 0)
 		err = image_map(ROOM_FD_IMAGE, &f->image);
