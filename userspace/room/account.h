@@ -34,8 +34,6 @@ struct account {
 	uint32_t uid, label;			      /* who is charged for the line in hand */
 	struct account_rates uids, groups, workloads; /* cheap refusals; others */
 	struct account_rate cheap, dear;	      /* the same of all */
-	uint64_t suppressed;			      /* in all that no line has told of yet */
-	uint64_t told_ns;
 };
 
 /* Maps the counters' page. */

@@ -45,20 +45,33 @@ struct account_rate *account_rate_of(struct account_rates *all, uint32_t key,
 	return unused;
 }
 
+void account_rate_suppress(struct account_rates *all, struct account_rate *r)
+{
+	r->suppressed++;
+	all->suppressed++;
+}
+
 bool account_rate_allowed(struct account_rates *all, uint32_t key, uint64_t now)
 {
 	struct account_rate *r = account_rate_of(all, key, &account_limit_of_uid, now);
 
 	if (r->lines >= account_limit_of_uid.burst) {
-		r->suppressed++;
-		all->suppressed++;
+		account_rate_suppress(all, r);
 		return false;
 	}
 	r->lines++;
 	return true;
 }
 
-bool account_rate_tell(struct account_rates *all, const char *room, struct audit_line *l, int audit)
+void account_rate_name_uid(struct audit_line *l, const struct account_rate *r, bool shared,
+			   const void *ctx)
+{
+	(void)ctx;
+	if (!shared)
+		audit_u64(l, "uid", r->key);
+}
+
+bool account_rate_tell(struct account_rates *all, const struct account_teller *t)
 {
 	uint64_t now;
 
@@ -73,11 +86,10 @@ bool account_rate_tell(struct account_rates *all, const char *room, struct audit
 
 		if (!r->suppressed)
 			continue;
-		audit_event(l, room, "suppressed");
-		if (i < ACCOUNT_UIDS)
-			audit_u64(l, all->of ? all->of : "uid", r->key);
-		audit_u64(l, "suppressed", r->suppressed);
-		if (audit_end(l, audit, false) < 0)
+		audit_event(t->line, t->room, "suppressed");
+		t->name(t->line, r, i == ACCOUNT_UIDS, t->ctx);
+		audit_u64(t->line, "suppressed", r->suppressed);
+		if (audit_end(t->line, t->audit, false) < 0)
 			return true; /* the disk is full: told later */
 		all->suppressed -= r->suppressed;
 		r->suppressed = 0;

@@ -32,10 +32,19 @@ struct account_rate {
 
 /* Zero-initialised. */
 struct account_rates {
-	const char *of; /* what is charged, as the line names it; NULL: a uid */
 	struct account_rate each[ACCOUNT_UIDS + 1]; /* the last: of those that found no place */
 	uint64_t suppressed;			    /* in all that no line has told of yet */
 	uint64_t told_ns;
+};
+
+/* Where the lines go that tell of it, and how they say of whom: @shared is of all that found no place of their own. */
+struct account_teller {
+	const char *room;
+	struct audit_line *line;
+	int audit; /* descriptor */
+	void (*name)(struct audit_line *l, const struct account_rate *r, bool shared,
+		     const void *ctx);
+	const void *ctx;
 };
 
 /* What time has paid of it. */
@@ -45,8 +54,12 @@ struct account_rate *account_rate_of(struct account_rates *all, uint32_t key,
 				     const struct account_limit *limit, uint64_t now);
 /* May @key cause one more line at @now, by the limit of a uid? If not it is counted, for the line that tells of it. */
 bool account_rate_allowed(struct account_rates *all, uint32_t key, uint64_t now);
+/* @r, one of @all, has no line left: one more is counted. */
+void account_rate_suppress(struct account_rates *all, struct account_rate *r);
 /* Tells of what was suppressed, once a second at most. True: there is something to tell. */
-bool account_rate_tell(struct account_rates *all, const char *room, struct audit_line *l,
-		       int audit);
+bool account_rate_tell(struct account_rates *all, const struct account_teller *t);
+/* For rates of uids: "uid":N. */
+void account_rate_name_uid(struct audit_line *l, const struct account_rate *r, bool shared,
+			   const void *ctx);
 
 #endif

@@ -3,10 +3,6 @@
 #include "room/account.h"
 #include "room/account_refusals.h"
 
-#include "base/clock.h"
-
-#define SECOND_NS 1000000000u
-
 bool account_cheap(enum reason reason)
 {
 	switch (reason) {
@@ -34,11 +30,10 @@ static const struct account_limit of_group = { ACCOUNT_GROUP_BURST, ACCOUNT_GROU
 				  of_workload = { ACCOUNT_DEAR_BURST, ACCOUNT_DEAR_RATE },
 				  of_most = { ACCOUNT_MOST_BURST, ACCOUNT_MOST_RATE };
 
-static bool suppress(struct account *a, struct account_rate *r)
+static bool suppress(struct account *a, struct account_rates *all, struct account_rate *r)
 {
-	r->suppressed++;
+	account_rate_suppress(all, r);
 	r->last_uid = a->uid;
-	a->suppressed++;
 	return false;
 }
 
@@ -51,7 +46,7 @@ static bool cheap_allowed(struct account *a, uint64_t now)
 	account_rate_pay(&a->cheap, &of_room, now);
 	if ((placed && uid->lines >= account_limit_of_uid.burst) ||
 	    group->lines >= of_group.burst || a->cheap.lines >= of_room.burst)
-		return suppress(a, placed ? uid : group);
+		return placed ? suppress(a, &a->uids, uid) : suppress(a, &a->groups, group);
 	uid->lines++;
 	group->lines++;
 	a->cheap.lines++;
@@ -67,45 +62,28 @@ bool account_allowed(struct account *a, enum reason reason, uint64_t now)
 	workload = account_rate_of(&a->workloads, a->label, &of_workload, now);
 	account_rate_pay(&a->dear, &of_most, now);
 	if (workload->lines >= of_workload.burst || a->dear.lines >= of_most.burst)
-		return suppress(a, workload);
+		return suppress(a, &a->workloads, workload);
 	workload->lines++;
 	a->dear.lines++;
 	return true;
 }
 
-/* False: the disk is full; what is left is told later. */
-static bool tell(struct account *a, struct account_rates *rates, const struct policy_image *p)
+static void name_workload(struct audit_line *l, const struct account_rate *r, bool shared,
+			  const void *policy)
 {
-	for (unsigned i = 0; i <= ACCOUNT_UIDS; i++) {
-		struct account_rate *r = &rates->each[i];
-
-		if (!r->suppressed)
-			continue;
-		audit_event(&a->line, a->room, "suppressed");
-		if (rates != &a->uids && i < ACCOUNT_UIDS)
-			audit_str(&a->line, "workload", account_id(p, r->key));
-		if (rates == &a->uids)
-			audit_u64(&a->line, "uid", r->key);
-		else
-			audit_u64(&a->line, "last_uid", r->last_uid);
-		audit_u64(&a->line, "suppressed", r->suppressed);
-		if (audit_end(&a->line, a->audit, false) < 0)
-			return false;
-		a->suppressed -= r->suppressed;
-		r->suppressed = 0;
-	}
-	return true;
+	if (!shared)
+		audit_str(l, "workload", account_id(policy, r->key));
+	audit_u64(l, "last_uid", r->last_uid);
 }
 
 bool account_tick(struct account *a, const struct policy_image *p)
 {
-	uint64_t now;
+	const struct account_teller of_uids = { a->room, &a->line, a->audit, account_rate_name_uid,
+						NULL },
+				    of_labels = { a->room, &a->line, a->audit, name_workload, p };
+	bool more = account_rate_tell(&a->uids, &of_uids);
 
-	if (!a->suppressed)
-		return false;
-	now = clock_boot_ns();
-	if (now - a->told_ns < SECOND_NS)
-		return true;
-	a->told_ns = now;
-	return !tell(a, &a->uids, p) || !tell(a, &a->groups, p) || !tell(a, &a->workloads, p);
+	more |= account_rate_tell(&a->groups, &of_labels);
+	more |= account_rate_tell(&a->workloads, &of_labels);
+	return more;
 }

@@ -98,16 +98,26 @@ static void on_events(struct loop_source *s, uint32_t events)
 
 int kernel_events_serve(struct kernel_room *k)
 {
-	k->event_rates[EVENT_RATE_PLACE].of = "place";
 	k->events = (struct loop_source){ kern_events_fd(k->kern), on_events, k };
 	return k->events.fd < 0 ? 0 : loop_add(k->loop, &k->events, EPOLLIN);
 }
 
+static void name_place(struct audit_line *l, const struct account_rate *r, bool shared,
+		       const void *ctx)
+{
+	(void)ctx;
+	if (!shared)
+		audit_u64(l, "place", r->key);
+}
+
 bool kernel_events_tell(struct kernel_room *k)
 {
+	struct account_teller t = { "kernel", &k->line, k->audit, NULL, NULL };
 	bool more = false;
 
-	for (int i = 0; i < EVENT_RATES; i++)
-		more |= account_rate_tell(&k->event_rates[i], "kernel", &k->line, k->audit);
+	for (int i = 0; i < EVENT_RATES; i++) {
+		t.name = i == EVENT_RATE_PLACE ? name_place : account_rate_name_uid;
+		more |= account_rate_tell(&k->event_rates[i], &t);
+	}
 	return more;
 }
