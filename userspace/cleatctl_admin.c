@@ -180,11 +180,6 @@ const char *count_word(enum cleat_count which)
 const char *const admin_rooms[ADMIN_ROOMS] = { "sign", "check" };
 const char *const admin_parts[SHARE_PART_COUNT] = { "uid", "workload", "all" };
 
-static bool is_armed(const struct cleat_admin_answer_status *s)
-{
-	return s->config.epoch && s->config.level != CLEAT_LEVEL_NONE;
-}
-
 static void doors_json(const struct cleat_admin_answer_status *s)
 {
 	fputs(",\"doors\":{", stdout);
@@ -234,9 +229,9 @@ static void status_json(const struct cleat_admin_answer_status *s)
 	put_member("why", s->why);
 	printf(",\"armed\":%s,\"reason\":\"%s\",\"hooks\":%u,\"falls\":%" PRIu64
 	       ",\"looked_ms\":%" PRIu64 ",\"proved_ms\":%" PRIu64 ",\"clock_synchronised\":%s",
-	       is_armed(s) ? "true" : "false",
-	       reason_word(is_armed(s) ? REASON_OK : REASON_NOT_ARMED), s->hooks, s->falls,
-	       (s->now_ns - s->looked_ns) / 1000000, (s->now_ns - s->proved_ns) / 1000000,
+	       kern_is_armed(&s->config) ? "true" : "false",
+	       reason_word(kern_is_armed(&s->config) ? REASON_OK : REASON_NOT_ARMED), s->hooks,
+	       s->falls, (s->now_ns - s->looked_ns) / 1000000, (s->now_ns - s->proved_ns) / 1000000,
 	       s->synchronised ? "true" : "false");
 	printf(",\"events_suppressed\":%" PRIu64, s->events_suppressed);
 	fputs(",\"kernel\":{", stdout);
@@ -263,9 +258,9 @@ static void status_text(struct cleat_admin_answer_status *s)
 	printf("cleatd %s, pid %u, up %" PRIu64 " s\n", s->version, s->pid, up_s);
 	printf("kernel side  level %s, arming epoch %u, pins %s%s\n", level_word(s->config.level),
 	       s->config.epoch, kern_origin_word(s->pins),
-	       is_armed(s) ? "" : ": not armed, nothing is signed or verified");
+	       kern_is_armed(&s->config) ? "" : ": not armed, nothing is signed or verified");
 	if (s->why[0])
-		printf("%s %s\n", is_armed(s) ? "not full    " : "not armed   ",
+		printf("%s %s\n", kern_is_armed(&s->config) ? "not full    " : "not armed   ",
 		       line_clean(s->why));
 	printf("watcher      %u hooks, looked %" PRIu64 " ms ago, seen running %" PRIu64
 	       " s ago, %" PRIu64 " times found incomplete\n",
@@ -307,7 +302,7 @@ int verb_status(const struct ctl *c, int argc, char **argv)
 	else
 		status_text(&s);
 	/* a daemon that cannot sign is no "yes" to anybody who asks by the exit code */
-	return is_armed(&s) ? EXIT_SUCCESS : EXIT_FAILURE;
+	return kern_is_armed(&s.config) ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 /* ---- sockets ---- */

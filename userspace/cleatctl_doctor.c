@@ -268,7 +268,7 @@ static struct finding look_daemon(const struct patient *p)
 			WARN,
 			"systemctl start cleatd, or cleatd run; --runtime-dir says where it is",
 			"no cleatd answers");
-	if (!s.config.epoch || s.config.level == CLEAT_LEVEL_NONE)
+	if (!kern_is_armed(&s.config))
 		return found(FAIL, "it goes on trying; what it names must be put right",
 			     "cleatd runs and is not armed: %.500s", s.why);
 	if (s.reload_error[0])

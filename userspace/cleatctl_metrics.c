@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "edge/kern.h"
 #include "edge/keys.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -81,9 +82,7 @@ static void doors(FILE *to, const struct cleat_admin_answer_status *s)
 
 static void kernel_side(FILE *to, const struct cleat_admin_answer_status *s)
 {
-	bool armed = s->config.epoch && s->config.level != CLEAT_LEVEL_NONE;
-
-	gauge(to, "cleat_armed", armed,
+	gauge(to, "cleat_armed", kern_is_armed(&s->config),
 	      "1: the kernel side is complete and requests can be answered.");
 	head(to, "cleat_level_info", "gauge", "The level in force: full, reduced or none.");
 	fprintf(to, "cleat_level_info{level=\"%s\"} 1\n", level_word(s->config.level));

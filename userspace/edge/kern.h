@@ -150,6 +150,16 @@ int kern_events_read(struct kern *k, void (*each)(void *ctx, const struct cleat_
 		     void *ctx);
 /* What is in force, as the programs see it. */
 int kern_config(struct kern *k, struct cleat_config *ret);
+/* Of what was read so: was it armed at any time, by whatever daemon, and has something to remember? */
+static inline bool kern_was_armed(const struct cleat_config *c)
+{
+	return c->epoch != 0;
+}
+/* And is it armed now: can requests be answered? */
+static inline bool kern_is_armed(const struct cleat_config *c)
+{
+	return kern_was_armed(c) && c->level != CLEAT_LEVEL_NONE;
+}
 /* The record of a task, by pidfd. -ENOENT: none. */
 int kern_task(struct kern *k, int pidfd, struct cleat_task *ret);
 /* A file to read every tagged socket of the machine from, as struct cleat_tag; whoever reads it pays for the walk.

@@ -435,8 +435,8 @@ int kern_adopt_look(const struct kern_wanted *w, struct kern_set *ret, enum kern
 
 /* ---- what a set of level full remembers ---- */
 
-/* One of another shape is taken for armed. */
-static bool was_armed(int set)
+/* One of another shape, or that cannot be read, may have been: what it remembers is not given up. */
+static bool may_have_been_armed(int set)
 {
 	struct bpf_map_info info = { 0 };
 	uint32_t len = sizeof(info);
@@ -448,7 +448,7 @@ static bool was_armed(int set)
 	    info.key_size != sizeof(uint32_t) || info.value_size != sizeof(config) ||
 	    kern_config_get(fd, &config) < 0)
 		return true;
-	return config.epoch != 0;
+	return kern_was_armed(&config);
 }
 
 static bool is_of_lineage(int set, const uint8_t lineage[KERN_LINEAGE])
@@ -479,7 +479,7 @@ static int remembers_one(void *ctx, int dir, const char *name)
 	if (!kern_pin_is_set_name(name) || !full || strlen(full) != strlen("_full_") + 16)
 		return 0; /* one that was only begun is of no use */
 	if (kern_pin_set_open(m->p, name, &set) < 0 || !is_of_lineage(set, m->lineage) ||
-	    !was_armed(set))
+	    !may_have_been_armed(set))
 		return 0;
 	snprintf(m->name, m->cap, "%s", name);
 	m->is = true;

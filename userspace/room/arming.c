@@ -80,7 +80,7 @@ static void disprove(struct kern *kern)
 	struct cleat_config config;
 	int err = kern_config(kern, &config);
 
-	if (err == 0 && config.epoch && config.level != CLEAT_LEVEL_NONE)
+	if (err == 0 && kern_is_armed(&config))
 		err = kern_epoch_next(kern, CLEAT_LEVEL_NONE);
 	if (err < 0)
 		log_error(

@@ -50,12 +50,15 @@ void kernel_pins_tell(const struct kernel_room *k)
 			kern_replaced(k->kern));
 }
 
-/* One that a daemon before us made and never armed remembers nothing: that one may have died in this very wait. */
-static bool was_armed(struct kern *kern)
+/* Does what was adopted know the connections accepted before? One that a daemon before us made and never armed does not:
+ * that one may have died in this very wait. */
+static bool remembers(const struct kernel_room *k)
 {
+	enum kern_origin origin = kern_origin(k->kern);
 	struct cleat_config config;
 
-	return kern_config(kern, &config) == 0 && config.epoch != 0;
+	return (origin == KERN_ADOPTED || origin == KERN_CHANGED) &&
+	       kern_config(k->kern, &config) == 0 && kern_was_armed(&config);
 }
 
 /* Where the memory of accepted connections was lost: its pins removed, or not to be adopted. Whoever accepted before us is
@@ -65,10 +68,7 @@ void kernel_pins_wait(const struct kernel_room *k)
 	uint64_t until = clock_boot_ns() + k->current.p->est_tolerance_ms * 1000000ull;
 	struct timespec at = { (time_t)(until / 1000000000), (long)(until % 1000000000) };
 
-	if ((kern_origin(k->kern) == KERN_ADOPTED || kern_origin(k->kern) == KERN_CHANGED) &&
-	    was_armed(k->kern))
-		return;
-	if (!k->successor && !kern_predecessor(k->kern))
+	if (remembers(k) || (!k->successor && !kern_predecessor(k->kern)))
 		return;
 	while (clock_boot_ns() < until)
 		clock_nanosleep(CLOCK_BOOTTIME, TIMER_ABSTIME, &at, NULL);
