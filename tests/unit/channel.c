@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -126,6 +127,26 @@ Test(channel, attack_128_foreign_descriptors)
 			close(pair[0]);
 			close(pair[1]);
 		}
+}
+
+/* What the kernel does not let in, of an LSM as of a limit, is told before it is sent; nothing stays open. */
+Test(channel, passes_or_not)
+{
+	struct rlimit limit;
+	int before = open_fds();
+
+	cr_expect(channel_passes(STDIN_FILENO));
+	cr_expect_not(channel_passes(1023), "no descriptor at all");
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur =
+		(rlim_t)dup(STDIN_FILENO) + 2; /* the pair, and no place for what it passes */
+	close((int)limit.rlim_cur - 2);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	cr_expect_not(channel_passes(STDIN_FILENO));
+	limit.rlim_cur++;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	cr_expect(channel_passes(STDIN_FILENO));
+	cr_expect_eq(open_fds(), before);
 }
 
 /* What channel_send() itself would never send. */

@@ -61,34 +61,6 @@ Test(keys, reads_what_it_made)
 	cr_assert_eq(sig_verify(b, "x", 1, sig, SIG_LEN), REASON_OK);
 }
 
-/* A copy that is handed over is zeroed once it is read; the file is not. */
-Test(keys, a_copy_is_wiped)
-{
-	owned(sig_key_owned) struct sig_key *a = NULL, *b = NULL;
-	char was[KEYS_BYTES_MAX], is[KEYS_BYTES_MAX];
-	owned_fd int fd = -1, copy = -1, none = -1;
-	ssize_t n;
-
-	cr_assert_eq(keys_open(dir, &fd), 0);
-	n = pread(fd, was, sizeof(was), 0);
-	cr_assert_gt(n, 0);
-	cr_assert_eq(file_memory("copy", &copy), 0);
-	cr_assert_eq(write_all(copy, was, (size_t)n), 0);
-	cr_assert_eq(keys_read(copy, &a), 0);
-	keys_wipe(copy);
-	cr_assert_eq(pread(copy, is, sizeof(is), 0), n);
-	cr_expect(bytes_zero(is, (size_t)n), "accepted: twin=key_wiped: the copy is whole");
-
-	keys_wipe(fd);
-	cr_assert_eq(pread(fd, is, sizeof(is), 0), n);
-	cr_expect_eq(memcmp(is, was, (size_t)n), 0, "the key's own file");
-	cr_assert_eq(keys_read(fd, &b), 0);
-
-	cr_assert_eq(file_memory("nothing in it", &none), 0);
-	keys_wipe(none);
-	keys_wipe(-1);
-}
-
 /* Rotation on disk: the next key is made once, beside the first, as private as it, and takes its place whole. */
 Test(keys, next_takes_the_place_of_the_first)
 {

@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -195,22 +194,6 @@ int keys_read(int fd, struct sig_key **ret)
 	if (kept(key_wiped))
 		bytes_wipe(pem, sizeof(pem));
 	return err;
-}
-
-void keys_wipe(int fd)
-{
-	struct stat st;
-	void *at;
-
-	if (!kept(key_wiped) || file_stat(fd, &st) < 0 || st.st_size <= 0 ||
-	    st.st_size > KEYS_BYTES_MAX)
-		return;
-	/* by a mapping: a room may make no call that writes to a place in a file */
-	at = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (at == MAP_FAILED)
-		return;
-	bytes_wipe(at, (size_t)st.st_size);
-	munmap(at, (size_t)st.st_size);
 }
 
 int keys_ueid(const char *dir, uint8_t ret[UEID_LEN])

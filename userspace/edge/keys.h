@@ -23,8 +23,6 @@ int keys_open_next(const char *dir, int *ret_fd);
 int keys_take_next(const char *dir);
 /* Reads the key from an open descriptor; the buffer it went through is wiped. */
 int keys_read(int fd, struct sig_key **ret);
-/* Zeroes a copy that was made to be handed over. A key's own file is open for reading only, and stays. */
-void keys_wipe(int fd);
 int keys_ueid(const char *dir, uint8_t ret[UEID_LEN]);
 /* 16 bytes that differ per boot, from the kernel's boot_id. */
 int keys_bootseed(uint8_t ret[BOOTSEED_LEN]);

@@ -158,7 +158,6 @@ static const struct seccomp_rule kernel_calls[] = {
 	MAY(renameat),
 	MAY(unlinkat),
 	MAY(memfd_create),
-	MAY(sendfile),
 	MAY_IF(fcntl, IS(1, F_DUPFD_CLOEXEC)),
 	MAY_IF(fcntl, IS(1, F_GETFL)),
 	MAY_IF(fcntl, IS(1, F_GET_SEALS)),

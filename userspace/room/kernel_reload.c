@@ -8,7 +8,6 @@
 #include "room/kernel_state.h"
 
 #include "base/clock.h"
-#include "base/file.h"
 #include "edge/keys.h"
 #include "edge/policy_yaml.h"
 #include "room/image.h"
@@ -19,10 +18,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
-#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
+
+#define NOT_PASSED "another LSM lets no room have it"
 
 /* ---- the policy ---- */
 
@@ -56,20 +55,12 @@ int kernel_image_adopt(struct kernel_room *k, int image, char *error, size_t err
 
 /* ---- the host's keys ---- */
 
-/* The file itself, as at the start. Where another LSM lets no room have it, a copy in memory, which the kernel makes, so that
- * the key's bytes are never in this process, and which the room zeroes; until then it is no locked memory. */
+/* The file itself, as at the start: there is no copy of a key. */
 static int key_send(struct kernel_room *k, uint32_t next, int fd)
 {
-	owned_fd int copy = -1;
 	struct channel_key m = { .next = next };
-	off_t at = 0;
-	int err = channel_passes(fd) ? 0 : file_memory("cleat key", &copy);
 
-	if (copy >= 0 && sendfile(copy, fd, &at, KEYS_BYTES_MAX) < 0)
-		err = -errno;
-	return err < 0 ? err
-		       : channel_send(k->rooms[SIGN].channel, ASK_KEY, &m, sizeof(m),
-				      copy >= 0 ? copy : fd);
+	return channel_send(k->rooms[SIGN].channel, ASK_KEY, &m, sizeof(m), fd);
 }
 
 int kernel_keys_send(struct kernel_room *k, char *error, size_t error_cap)
@@ -77,12 +68,16 @@ int kernel_keys_send(struct kernel_room *k, char *error, size_t error_cap)
 	owned_fd int current = -1, next = -1;
 	const char *name = KEYS_HOST_FILE;
 	int err = keys_open(k->o.state_dir, &current);
+	bool passes = err < 0 || channel_passes(current);
 
-	if (err == 0) {
+	if (err == 0 && passes) {
 		name = KEYS_NEXT_FILE;
 		err = keys_open_next(k->o.state_dir, &next);
 		err = err == -ENOENT ? 0 : err;
+		passes = next < 0 || channel_passes(next);
 	}
+	if (!passes)
+		err = -EACCES;
 	/* before anything is sent: a file that is not right changes nothing */
 	if (err == 0)
 		err = key_send(k, 0, current);
@@ -90,7 +85,8 @@ int kernel_keys_send(struct kernel_room *k, char *error, size_t error_cap)
 		err = next < 0 ? channel_send(k->rooms[SIGN].channel, ASK_NO_NEXT, NULL, 0, -1)
 			       : key_send(k, 1, next);
 	if (err < 0)
-		snprintf(error, error_cap, "%s/%s: %s", k->o.state_dir, name, keys_trouble(err));
+		snprintf(error, error_cap, "%s/%s: %s", k->o.state_dir, name,
+			 passes ? keys_trouble(err) : NOT_PASSED);
 	return err;
 }
 
@@ -167,7 +163,7 @@ static int audit_renew(struct kernel_room *k)
 		 was.st_ino == is.st_ino)
 		return 0;
 	else if (!channel_passes(fd))
-		trouble = "another LSM lets no room have it: restart to rotate";
+		trouble = NOT_PASSED ": restart to rotate";
 	if (trouble) {
 		log_error("audit", "path=\"%s\" error=\"%s\" kept=\"the file before\"", k->o.audit,
 			  trouble);

@@ -182,7 +182,6 @@ static int on_key(void *room, bool next, int fd)
 	int err = fd < 0 ? 0 : keys_read(fd, &key);
 
 	host_key_unstage(at);
-	keys_wipe(fd);
 	if (err < 0) { /* the one before stays: a file that is no key must not end the service */
 		log_error("host-key", "which=%s kept=1 error=\"%s\"", next ? "next" : "current",
 			  strerror(-err));
