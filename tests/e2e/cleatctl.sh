@@ -50,7 +50,8 @@ json() { # exit code, Python condition on o, arguments...
 within() { local d=$mount$cg/$1; shift; (echo $BASHPID >"$d/cgroup.procs" && exec "$@"); }
 # The same with & behind it: $! is the program itself, so that it can be ended.
 aside() { echo $BASHPID >"$mount$cg/$1/cgroup.procs" && shift && exec "$@"; }
-await() { timeout 10 sh -c 'until grep -qE -- "$1" "$2" 2>/dev/null; do sleep 0.05; done' - "$1" "$2"; }
+# shellcheck source=tests/e2e/await.sh
+. "$src/tests/e2e/await.sh"
 
 # ---- usage ----
 is 2 'usage: cleatctl'
@@ -176,9 +177,10 @@ chmod 644 "$t"
 two=$w/two/prod.example.json
 mkdir "$w/two" && cp "$t" "$two"
 exec 9>"$w/two/.lock" && flock 9
+watch "$w/two"
 "$ctl" trust remove --bundle "$two" -- "$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["kid"])' "$w/b.json")" >"$w/removed" 2>&1 9>&- &
 remover=$!
-timeout 10 sh -c 'until grep -q -- "-> FLOCK .* $1 " /proc/locks || ! kill -0 "$1" 2>/dev/null; do sleep 0.05; done' - "$remover"
+happened .lock # whoever reads before the lock has read by then
 mkdir "$w/three" && cp "$t" "$w/three/" && "$ctl" trust add --bundle "$w/three/prod.example.json" "$w/a2.json" >/dev/null &&
 	mv "$w/three/prod.example.json" "$two"
 exec 9>&-
@@ -481,16 +483,18 @@ kill "$daemon" && wait "$daemon"
 daemon=''
 hold() { exec 9<>"$1" && flock 9; } # until exec 9>&-
 revoke_aside() { # arguments...: and waits until it waits
+	: >"$w/revoked" # or what the one before said would be read
 	"$ctl" revoke "$@" >"$w/revoked" 2>&1 9>&- &
 	revoking=$!
 	await 'a cleatd is starting' "$w/revoked"
 }
 # It holds its place, and waits for the counters that the room of the daemon before may still write.
 hold "$w/run/cleat/private/counters.sign"
+watch "$w/run/cleat"
 "$b/cleatd" run --config-dir "$w/etc" --state-dir "$w/lib" --audit "$w/audit.jsonl" --level reduced \
 	--cgroup "$mount$cg" 2>"$w/log" 9>&- &
 daemon=$!
-timeout 10 sh -c 'until [ -S "$1" ]; do sleep 0.05; done' - "$w/run/cleat/sign.sock" # the list is read by then
+happened sign.sock # the list is read by then
 revoke_aside host --state-dir "$w/lib" spiffe://prod.example/host/y
 exec 9>&-
 wait "$revoking" && grep -q 'host/y: revoked, in force as generation' "$w/revoked" &&

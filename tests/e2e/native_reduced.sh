@@ -27,7 +27,8 @@ check() { # what, expected extended regex, actual
 # Runs a command as a member of a cgroup.
 within() { local d=$mount$cg/$1; shift; (echo $BASHPID >"$d/cgroup.procs" && exec "$@"); }
 # Waits for a line in a file, ten seconds at most.
-await() { timeout 10 sh -c 'until grep -qE -- "$1" "$2" 2>/dev/null; do sleep 0.05; done' - "$1" "$2"; }
+# shellcheck source=tests/e2e/await.sh
+. "$src/tests/e2e/await.sh"
 
 [ -n "$mount" ] || { echo "no cgroup2 mount: 0 passed, 0 failed, 1 skipped"; exit 0; }
 mkdir -p "$mount$cg/payments" "$mount$cg/ledger" "$mount$cg/other" "$w/etc/policies.d" "$w/etc/trust" "$w/run"
