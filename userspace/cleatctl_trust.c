@@ -87,6 +87,9 @@ static int bundle_save(const struct ctl *c, const char *path, struct bundle *b)
 			"%s holds %zu keys of other uses, which this program would lose: edit it by "
 			"hand",
 			path, b->foreign_count);
+	if (b->sequence == BUNDLE_SEQUENCE_MAX)
+		return fail(c, "%s: no spiffe_sequence is above %" PRIu64 ": it stays as it is",
+			    path, b->sequence);
 	b->sequence++;
 	err = bundle_print(b, &text);
 	if (err == 0)

@@ -147,6 +147,16 @@ is 0 '3 keys' trust add --bundle "$t" "$w/a2.json"
 is 1 'has 2 keys already' trust add --bundle "$t" "$w/a3.json"
 kid=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["kid"])' "$w/a2.json")
 is 0 '2 keys, spiffe_sequence 4' trust remove --bundle "$t" -- "$kid"
+# A sequence at its end: what would come after it could not be read again.
+last=$w/last/prod.example.json
+mkdir "$w/last" && sed 's/"spiffe_sequence":4/"spiffe_sequence":9223372036854775807/' "$t" >"$last" && cp "$last" "$w/last/was"
+is 0 'spiffe_sequence 9223372036854775807' trust check --bundle "$last"
+is 1 'no spiffe_sequence is above 9223372036854775807' trust add --bundle "$last" "$w/a2.json"
+cmp -s "$last" "$w/last/was" && ok 'and it is as it was' || bad 'it is as it was' "$(cat "$last")"
+sed 's/"spiffe_sequence":4/"spiffe_sequence":-4/' "$t" >"$last"
+is 1 'json:1:1: spiffe_sequence must be an integer, 0 to 9223372036854775807' trust check --bundle "$last"
+sed 's/"spiffe_sequence":4/"spiffe_sequence":9223372036854775808/' "$t" >"$last"
+is 1 'json:1:[0-9]+: too big integer' trust check --bundle "$last"
 is 1 'holds no key' trust remove --bundle "$t" -- "$kid"
 mkdir -p "$w/state/trust" && echo 9 >"$w/state/trust/prod.example.sequence"
 is 1 'went back' trust check --bundle "$t" --state-dir "$w/state"

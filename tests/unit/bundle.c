@@ -182,8 +182,6 @@ Test(bundle, other_texts)
 					    "{\"keys\":7}",
 					    "{\"keys\":{}}",
 					    "{\"keys\":[],\"keys\":[]}",
-					    "{\"keys\":[],\"spiffe_sequence\":\"1\"}",
-					    "{\"keys\":[],\"spiffe_sequence\":-1}",
 					    "{\"keys\":[],\"spiffe_refresh_hint\":1.5}" };
 	owned(bundle_owned) struct bundle *b = NULL;
 	char error[256];
@@ -194,6 +192,47 @@ Test(bundle, other_texts)
 	}
 	cr_assert_eq(bundle_parse("D", "{\"keys\":[]}", 11, &b, error, sizeof(error)), -EBADMSG);
 	cr_assert_eq(parse("{\"keys\":[]}", &b, error), 0, "a domain without hosts");
+}
+
+/* spiffe_sequence: an integer of 63 bits, taken exactly, or the bundle is refused and the number named. */
+Test(bundle, sequences)
+{
+	static const struct {
+		const char *number;
+		uint64_t is;
+		const char *says;
+	} rows[] = {
+		{ "7", 7, NULL },
+		{ "0", 0, NULL },
+		{ "9007199254740991", (1ULL << 53) - 1, NULL },
+		{ "9007199254740993", (1ULL << 53) + 1, NULL },
+		{ "9223372036854775807", INT64_MAX, NULL },
+		{ "9223372036854775808", 0, "too big integer" },
+		{ "18446744073709551616", 0, "too big integer" },
+		{ "-1", 0, "spiffe_sequence must be an integer, 0 to 9223372036854775807" },
+		{ "-9223372036854775808", 0, "spiffe_sequence must be an integer" },
+		{ "-9223372036854775809", 0, "too big negative integer" },
+		{ "7.0", 0, "spiffe_sequence must be an integer" },
+		{ "7e0", 0, "spiffe_sequence must be an integer" },
+		{ "1e99", 0, "spiffe_sequence must be an integer" },
+		{ "\"7\"", 0, "spiffe_sequence must be an integer" },
+		{ "null", 0, "spiffe_sequence must be an integer" },
+		{ "[7]", 0, "spiffe_sequence must be an integer" },
+	};
+	char text[128], error[256];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		owned(bundle_owned) struct bundle *b = NULL;
+
+		snprintf(text, sizeof(text), "{\"keys\":[],\"spiffe_sequence\":%s}",
+			 rows[i].number);
+		cr_expect_eq(parse(text, &b, error), rows[i].says ? -EBADMSG : 0, "%s: %s", text,
+			     error);
+		if (rows[i].says)
+			cr_expect(strstr(error, rows[i].says), "%s: %s", text, error);
+		else
+			cr_expect(b && b->sequence == rows[i].is, "%s", text);
+	}
 }
 
 Test(bundle, print_and_parse)

@@ -7,6 +7,7 @@
 #include "edge/bundle.h"
 #include "edge/jose.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -282,21 +283,24 @@ static int check_kids(struct reading *r, const json_t *keys)
 	return err;
 }
 
+static int read_number(struct reading *r, const json_t *j, const char *name, uint64_t max,
+		       uint64_t *ret)
+{
+	if (!json_object_get(j, name) || json_get_integer(j, name, 0, max, ret))
+		return 0;
+	snprintf(r->error, r->error_cap, "1:1: %s must be an integer, 0 to %" PRIu64, name, max);
+	return -EBADMSG;
+}
+
 static int read_bundle(struct reading *r, const json_t *j)
 {
 	const json_t *keys = json_object_get(j, "keys");
-	int err = 0;
+	int err = read_number(r, j, "spiffe_sequence", BUNDLE_SEQUENCE_MAX, &r->b->sequence);
 
-	if (json_object_get(j, "spiffe_sequence") &&
-	    !json_get_integer(j, "spiffe_sequence", 0, INT64_MAX, &r->b->sequence)) {
-		snprintf(r->error, r->error_cap, "1:1: spiffe_sequence must be an integer");
-		return -EBADMSG;
-	}
-	if (json_object_get(j, "spiffe_refresh_hint") &&
-	    !json_get_integer(j, "spiffe_refresh_hint", 0, INT64_MAX, &r->b->refresh_hint_s)) {
-		snprintf(r->error, r->error_cap, "1:1: spiffe_refresh_hint must be an integer");
-		return -EBADMSG;
-	}
+	if (err == 0)
+		err = read_number(r, j, "spiffe_refresh_hint", INT64_MAX, &r->b->refresh_hint_s);
+	if (err < 0)
+		return err;
 	if (!json_is_array(keys)) {
 		snprintf(r->error, r->error_cap, "1:1: the list keys is missing");
 		return -EBADMSG;

@@ -13,6 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Of spiffe_sequence, which SPIFFE gives 64 bits and no bound (4.1.1): what a JSON integer holds here, exactly. */
+#define BUNDLE_SEQUENCE_MAX INT64_MAX
+
 struct bundle_key {
 	struct point point;
 	char kid[44];
