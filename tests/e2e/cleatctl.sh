@@ -82,14 +82,15 @@ is 1 'no-daemon' --runtime-dir "$w/none" whoami
 json 1 'o["ok"] is False and o["reason"] == "no-daemon"' --runtime-dir "$w/none" whoami
 
 # ---- completion: what it offers is what there is ----
-complete_as() { # extended regex, words up to the cursor
+completes() { # extended regex, words up to the cursor, the first of which is the program
 	local want=$1 got
 	shift
 	# shellcheck disable=SC2016
-	got=$(PATH=$b:$PATH bash -c 'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _cleatctl; echo "${COMPREPLY[*]}"' \
-		"$src/userspace/completion/cleatctl" cleatctl "$@")
+	got=$(PATH=$b:$PATH bash -c 'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); "_$1"; echo "${COMPREPLY[*]}"' \
+		"$src/userspace/completion/$1" "$@")
 	grep -qE -- "$want" <<<"$got" && ok "completes $*" || bad "completes $*" "$got"
 }
+complete_as() { completes "$1" cleatctl "${@:2}"; }
 complete_as '^status$' stat
 complete_as '^add remove list check$|^add check list remove$' trust ''
 complete_as '^rotate$' keys r
@@ -101,6 +102,12 @@ complete_as '^[0-9 ]+$' explain ''
 complete_as '^$' explain --reason ''
 complete_as '^$' status ''
 complete_as '^doctor$' --json --runtime-dir /x doc
+completes '^run check disarm$' cleatd ''
+completes '^check$' cleatd --level reduced ch
+completes '^$' cleatd run ''
+completes '^--config-dir --state-dir --runtime-dir --audit --level --pins --cgroup --log-format --help --version$' cleatd run --
+completes '^reduced$' cleatd run --level r
+completes '^/etc$' cleatd check --config-dir /etc
 
 # ---- doctor, before there is anything ----
 is 1 'fail  host-key  no host key in' --runtime-dir "$w/none" doctor --dir "$w/none" --state-dir "$w/none"

@@ -47,6 +47,9 @@ done
 for example in policies/*.yaml; do
 	must "example $example" cmp "$example" "$root/opt/cleat/share/doc/cleat/examples/${example##*/}"
 done
+for program in cleatd cleatctl; do
+	must "completion of $program" test -s "$root/opt/cleat/share/bash-completion/completions/$program"
+done
 must "users of the rooms" systemd-sysusers --dry-run "$root/opt/cleat/lib/sysusers.d/cleat.conf"
 must "nothing outside PREFIX" sh -c "[ \"\$(ls -A '$root')\" = opt ]"
 
