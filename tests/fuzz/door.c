@@ -6,6 +6,7 @@
  */
 #include "room/door.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -147,8 +148,11 @@ static const char *hear(uint64_t *ret_serial)
 		struct cleat_answer_head head;
 		char bytes[8192];
 	} answer;
-	ssize_t n = recv(client, &answer, sizeof(answer), 0);
+	ssize_t n;
 
+	do /* the fuzzer's own alarm for inputs that take long comes in here, too */
+		n = recv(client, &answer, sizeof(answer), 0);
+	while (n < 0 && errno == EINTR);
 	must(n >= (ssize_t)sizeof(answer.head) && answer.head.protocol == CLEAT_PROTOCOL);
 	if (strcmp(answer.head.word, "ok") != 0)
 		for (ssize_t i = sizeof(answer.head); i < n; i++)
