@@ -69,15 +69,18 @@ class Skip(Exception):
 
 
 def until(question, what, limit=20.0):
-    """Asks until the answer is true; raises Wrong when the limit has passed."""
+    """Asks until the answer is true; raises Wrong when the limit has passed. What is waited for has half of the time at
+    least: a question may be a program, which takes the guest that it is asked in."""
     end = time.monotonic() + limit
     while True:
+        began = time.monotonic()
         answer = question()
         if answer:
             return answer
-        if time.monotonic() > end:
+        now = time.monotonic()
+        if now > end:
             raise Wrong("waited %.0f s for %s" % (limit, what))
-        time.sleep(0.02)
+        time.sleep(max(0.02, min(now - began, 1)))
 
 
 def status(host):
@@ -288,16 +291,19 @@ class Host:
     def start(self, build=None, args=""):
         """Starts cleatd (of the build it was last started from, if none is named) and waits until it says ready."""
         self.build = build or self.build
-        self.sh("mkdir -p /var/log/cleat /run/cleat; for c in %s; do mkdir -p /sys/fs/cgroup$c; done" %
-                " ".join(CGROUPS))
-        self.account_at = int(self.sh("stat -c %%s %s 2>/dev/null || echo 0" % AUDIT))
+        self.account_at = self.ask("size", AUDIT)
         # as from any shell: it is the daemon that goes into a cgroup of its own
-        self.pid = int(self.sh("echo 0 >/sys/fs/cgroup/cgroup.procs; rm -f /run/cleatd.log; touch /run/cleatd.log; setsid "
-                               "%s/cleatd run %s >/run/cleatd.log 2>&1 </dev/null & echo $!" % (self.build, args)))
-        until(self.ready, "cleatd to be ready on host " + self.name, 300)
+        self.pid = int(self.sh("mkdir -p /var/log/cleat /run/cleat %s; echo 0 >/sys/fs/cgroup/cgroup.procs; "
+                               "rm -f /run/cleatd.log; setsid %s/cleatd run %s >/run/cleatd.log 2>&1 </dev/null & echo $!" % (
+                                   " ".join("/sys/fs/cgroup" + c for c in CGROUPS), self.build, args)))
+        up, log = self.ask("ready", self.pid, "/run/cleatd.log", 300)
+        if not up:
+            raise Wrong("cleatd ended on host %s: %s" % (self.name, log))
+        if "ready" not in log:
+            raise Wrong("waited 300 s for cleatd to be ready on host " + self.name)
         self.daemon_up = True
         # from here on, whatever a test before left there
-        self.audit_at = int(self.sh("stat -c %%s %s 2>/dev/null || echo 0" % AUDIT))
+        self.audit_at = self.ask("size", AUDIT)
 
     def balance(self):
         """N2 and N3 of attacks.md, for all that this daemon answered: what each room was asked is what it answered, and
@@ -329,18 +335,27 @@ class Host:
     def counted(self, room):
         return self.ask("counters", self.page(room))
 
-    def ready(self):
-        up = self.ask("alive", self.pid)
-        log = self.ask("after", "/run/cleatd.log", 0)
-        if not up:
-            raise Wrong("cleatd ended on host %s: %s" % (self.name, log))
-        return "ready" in log
-
     def stop(self):
         if self.daemon_up:
             self.run("kill -TERM %d" % self.pid)         # it may be gone already
-            until(lambda: not self.ask("alive", self.pid), "cleatd to end on host " + self.name)
+            if not self.ask("dead", self.pid, 20):
+                raise Wrong("waited 20 s for cleatd to end on host " + self.name)
         self.daemon_up = False
+
+    def end(self):
+        """Whatever state a test left it in: no daemon and no actor is left."""
+        self.ask("end_all", ["cleatd", "actor"], 10)
+        self.daemon_up = False
+
+    def as_kept(self):
+        return self.ask("same", KEPT + "/conf", CONF) and self.ask("same", KEPT + "/state", STATE)
+
+    def restore(self):
+        """The disk as keep() found it; what is pinned goes with its run directory. A run directory that has seen a newer
+        bundle than keep() did would not take that one any more: it goes, with the pins."""
+        self.sh("[ \"$(cat {s}/trust/{td}.sequence)\" = \"$(grep -o 'spiffe_sequence[^,}}]*' {k}/conf/trust/{td}.json | tr -dc 0-9)\" ] || "
+                "{b}/cleatd disarm; [ -d /sys/fs/bpf/cleat ] || rm -rf {r}; rm -rf {c} {s}; cp -a {k}/conf {c} && "
+                "cp -a {k}/state {s}".format(k=KEPT, c=CONF, s=STATE, r=RUN, td=TD, b=BUILD_MAIN))
 
     def disarm(self):
         """The kernel side of a stopped daemon goes: the next one begins with a fresh one."""
@@ -426,14 +441,18 @@ class Stage:
         self.each(lambda h: h.sh("rm -rf {k} && mkdir {k} && cp -a {c} {k}/conf && cp -a {s} {k}/state".format(
             k=KEPT, c=CONF, s=STATE)))
 
-    def again(self, build):
-        """Fresh daemons of another build, on hosts as keep() found them; what is pinned goes with its run directory. A run
-        directory that has seen a newer bundle than keep() did would not take that one any more: it goes, with the pins."""
-        self.each(lambda h: h.sh(
-            "[ \"$(cat {s}/trust/{td}.sequence)\" = \"$(grep -o 'spiffe_sequence[^,}}]*' {k}/conf/trust/{td}.json | tr -dc 0-9)\" ] || "
-            "{b}/cleatd disarm; [ -d /sys/fs/bpf/cleat ] || rm -rf {r}; rm -rf {c} {s}; cp -a {k}/conf {c} && "
-            "cp -a {k}/state {s}".format(k=KEPT, c=CONF, s=STATE, r=RUN, td=TD, b=BUILD_MAIN)))
-        self.start({n: build for n in self.hosts})
+    def again(self, build, at):
+        """Fresh daemons of another build on the hosts @at, of the shipped one on the others, where one that runs is left
+        alone; all of them on disks as keep() found them."""
+        def anew(h):
+            wanted, whole = build if h.name in at else BUILD_MAIN, h.as_kept()
+            if whole and h.build == wanted and h.daemon_up and h.ask("alive", h.pid):
+                return
+            h.end()
+            if not whole:
+                h.restore()
+            h.start(wanted)
+        self.each(anew)
 
     def restart(self, **config):
         """New daemons with another configuration (or the standard one), on the kernel side of the ones before."""

@@ -18,12 +18,12 @@ import stage  # noqa: E402
 TESTS = []
 
 
-def test(*numbers, name, twin=None, kernels=("6.1", "6.12"), hosts="ab"):
-    """Registers a test function f(stage). @numbers: those of attacks.md; @twin: the kept() check(s) it must catch;
-    @kernels: where it can run; @hosts: the guests it needs."""
+def test(*numbers, name, twin=None, at="b", kernels=("6.1", "6.12"), hosts="ab"):
+    """Registers a test function f(stage). @numbers: those of attacks.md; @twin: the kept() check(s) it must catch, @at the
+    hosts whose check that is; @kernels: where it can run; @hosts: the guests it needs."""
     def mark(f):
         f.test = "attack_%s_%s" % ("_".join("%03d" % n for n in numbers), name)
-        f.numbers, f.kernels, f.hosts = numbers, kernels, hosts
+        f.numbers, f.kernels, f.hosts, f.at = numbers, kernels, hosts, at
         f.twins = [twin] if isinstance(twin, str) else list(twin or [])
         TESTS.append(f)
         return f
@@ -75,27 +75,42 @@ def run_all(chosen, hosts):
     s = stage.Stage(hosts)
     s.start()
     print("  stage  set with %d hosts (%.1fs)" % (len(hosts), time.monotonic() - began), flush=True)
-    for f in chosen:
+    others = []
+    for i, f in enumerate(chosen):
+        rest(s, chosen[i:], lambda h: others.append(imbalance(h)))
         began = time.monotonic()
         verdict, why = run_one(f, s)
         counts[verdict] += 1
         print("  %-5s %s (%.1fs)%s" % (verdict, f.test, time.monotonic() - began, ": " + why if why else ""), flush=True)
         if verdict == "fail":
             context(s)
-            s = fresh(s, hosts)
-    counts[account(s)] += 1
+            s = fresh(s, s.hosts)
+    counts[account(s, others)] += 1
     s.stop()
     return counts
 
 
-def account(s):
-    """After all tests: the books of every host balance (N2, N3)."""
-    began, why = time.monotonic(), ""
+def rest(s, to_come, before=lambda h: None):
+    """A daemon proves its level twice a second, in the time of the other guests: where no further test needs it, it ends."""
+    for name in set(s.hosts) - set("ab").union(*(f.hosts for f in to_come)):
+        h = s.hosts.pop(name)
+        before(h)
+        h.end()
+
+
+def imbalance(h):
+    """The books of a host (N2, N3): nothing, or what is wrong."""
     try:
-        s.dismiss()
-        s.each(stage.Host.balance)
+        return h.balance() or ""
     except stage.Wrong as e:
-        why = str(e)
+        return str(e)
+
+
+def account(s, others):
+    """After all tests: the books of every host balance. @others: of those that rest."""
+    began = time.monotonic()
+    s.dismiss()
+    why = "; ".join(filter(None, others + s.each(imbalance)))
     print("  %-5s attack_balance_of_counters_and_audit (%.1fs)%s" % (
         "fail" if why else "ok", time.monotonic() - began, ": " + why if why else ""), flush=True)
     return "fail" if why else "ok"
@@ -110,20 +125,19 @@ def fresh(s, hosts):
 
 
 def end_daemons(s):
-    """Whatever state a test left them in, on all hosts at the same time: taking the hooks out takes a guest seconds."""
-    s.each(lambda h: h.run("pkill -x cleatd; for i in $(seq 200); do pgrep -x cleatd >/dev/null || break; "
-                           "read -t 0.05 <> <(:); done; pkill -9 -x cleatd; pkill -x actor", 300))
+    s.each(stage.Host.end)
 
 
 def run_twin(s, twin, tests):
-    """Daemons of that build on every host: each of its tests must fail by an accept. Yields (test, verdict, why)."""
+    """A daemon of that build on the hosts whose check it is, the shipped one on the others: each of its tests must fail by
+    an accept. Yields (test, verdict, why)."""
     build, up = stage.BUILD_MAIN + "/twin/" + twin, False
     for f in tests:
         verdict, why = "fail", "not built: " + build
         if os.path.exists(build + "/cleatd"):
             try:
                 if not up:
-                    s.again(build)
+                    s.again(build, set().union(*(f.at for f in tests)))
                     up = True
                 verdict, why = run_one(f, s)
             except stage.Wrong as e:
@@ -134,7 +148,12 @@ def run_twin(s, twin, tests):
             context(s)
             end_daemons(s)
             up = False
-    end_daemons(s)
+
+
+def in_kernel(twin):
+    """Is its check on the kernel side? Daemons that have the same kernel side take it over from each other, in a fraction
+    of the time that another one takes to be loaded: these are together, and the others."""
+    return any("kept(%s)" % twin in open(path).read() for path in glob.glob(stage.SRC + "/bpf/*.[ch]"))
 
 
 def twins_of(tests, kernel, shared):
@@ -142,29 +161,29 @@ def twins_of(tests, kernel, shared):
     def runner(i, twin):
         able = sorted(set.intersection(*(set(f.kernels) for f in tests if twin in f.twins)))
         return able[i % len(able)] if shared else kernel
-    twins = sorted({t for f in tests for t in f.twins})
+    def place(twin):
+        mine = [f for f in tests if twin in f.twins]
+        return in_kernel(twin), max(max(f.hosts) for f in mine) == "b", sorted(set().union(*(f.at for f in mine))), twin
+    twins = sorted({t for f in tests for t in f.twins}, key=place)
     return [t for i, t in enumerate(twins) if runner(i, t) == kernel]
 
 
 def run_twins(chosen, twins):
     counts = {"ok": 0, "fail": 0, "skip": 0}
     began = time.monotonic()
-    stages = {}                     # by their hosts: most twins need two, and the third guest may rest
-
-    def stage_of(tests):
-        hosts = "abc" if any("c" in f.hosts for f in tests) else "ab"
-        if hosts not in stages:
-            stages[hosts] = stage.Stage(hosts)
-            stages[hosts].keep()
-        return stages[hosts]
-    for twin in twins:
-        tests = [f for f in chosen if twin in f.twins]
-        for f, caught, verdict, why in run_twin(stage_of(tests), twin, tests):
+    wanted = [(twin, [f for f in chosen if twin in f.twins]) for twin in twins]
+    s = stage.Stage("abc" if any("c" in f.hosts for _, tests in wanted for f in tests) else "ab")
+    s.start()
+    s.keep()
+    for i, (twin, tests) in enumerate(wanted):
+        rest(s, [f for _, tests in wanted[i:] for f in tests])
+        for f, caught, verdict, why in run_twin(s, twin, tests):
             counts["ok" if caught else "fail"] += 1
             print("  %-5s twin %s: %s (%.1fs): %s" % (
                 "ok" if caught else "fail", twin, f.test, time.monotonic() - began,
                 "caught" if caught else "NOT CAUGHT: %s %s" % (verdict, why)), flush=True)
             began = time.monotonic()
+    end_daemons(s)
     return counts
 
 
@@ -190,7 +209,7 @@ def main():
     hosts = "abc"[:int(os.environ.get("HOSTS", "2"))]
     named = [f for f in TESTS if not words or any(w in f.test for w in words)]
     chosen = [f for f in named if kernel in f.kernels and set(f.hosts) <= set(hosts)]
-    chosen.sort(key=lambda f: f.numbers)
+    chosen.sort(key=lambda f: (max(f.hosts) == "b", f.numbers))     # what needs the third host comes first: rest()
     if "--list" in sys.argv:
         for f in chosen:
             print(f.test, ",".join(f.kernels), f.hosts, ",".join(f.twins) or "-")

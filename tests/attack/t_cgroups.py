@@ -54,7 +54,7 @@ def v1_takes_the_id(path):
     return unified
 
 
-@test(63, name="v1_beside_the_unified_hierarchy", twin="cgroup_unified")
+@test(63, name="v1_beside_the_unified_hierarchy", twin="cgroup_unified", at="a")
 def hybrid(s):
     """A v1 cgroup with a workload's name and a stranger's id makes nobody of the stranger's that workload."""
     good, svc = s.actor(s.a), s.service()

@@ -74,7 +74,7 @@ def unsynchronised(s):
         c.must("clock unsynchronised")
 
 
-@test(183, name="clock_unsynchronised_at_the_signer", twin="sign_clock")
+@test(183, name="clock_unsynchronised_at_the_signer", twin="sign_clock", at="a")
 def unsynchronised_sign(s):
     clock = s.clock(s.a)
     good, svc = s.actor(s.a), s.service()

@@ -251,7 +251,7 @@ def fd_count(s):
     control()
 
 
-@test(111, name="descriptor_and_request_apart", twin="whole_message")
+@test(111, name="descriptor_and_request_apart", twin="whole_message", at="a")
 def desync(s):
     """Whole messages only: a stream client is refused, and half a request is none, nor are two halves one."""
     good, svc, control = scene(s)

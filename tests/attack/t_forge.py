@@ -8,7 +8,7 @@ def scene(s):
     return good, svc, lambda: s.accepted(good, svc)
 
 
-@test(36, name="forged_by_tcp_repair_issue", twin="forged")
+@test(36, name="forged_by_tcp_repair_issue", twin="forged", at="a")
 def repair_issue(s):
     """Root of the very workload, in the initial namespace: a socket that says it is established gets nothing."""
     good, svc, control = scene(s)
@@ -68,7 +68,7 @@ def counted(host, name):
     raise Wrong("no counter " + name)
 
 
-@test(81, name="implicit_connect_by_fast_open", twin="connect_owner")
+@test(81, name="implicit_connect_by_fast_open", twin="connect_owner", at="a")
 def fast_open(s):
     """MSG_FASTOPEN and TCP_FASTOPEN_CONNECT pass no socket_connect: tagged all the same, both ends agree, and the
     socket is who connected it."""

@@ -8,7 +8,7 @@ def scene(s):
     return good, svc, lambda: s.accepted(good, svc)
 
 
-@test(53, name="connect_in_one_cgroup_send_from_another", twin="api_owner")
+@test(53, name="connect_in_one_cgroup_send_from_another", twin="api_owner", at="a")
 def other_sender(s):
     """good connects to the API and forks; the child moves to evil's cgroup and sends on the inherited connection."""
     good, svc, control = scene(s)
@@ -35,7 +35,7 @@ def other_sender(s):
     control()
 
 
-@test(53, name="the_sender_changes_its_uid", twin="api_owner")
+@test(53, name="the_sender_changes_its_uid", twin="api_owner", at="a")
 def other_uid(s):
     svc, control = scene(s)[1:]
     root = s.actor(s.a, "/good", 0)
@@ -47,7 +47,7 @@ def other_uid(s):
     control()
 
 
-@test(65, name="every_way_to_hand_over_a_socket", twin="owner")
+@test(65, name="every_way_to_hand_over_a_socket", twin="owner", at="a")
 def hand_over(s):
     """SCM_RIGHTS, pidfd_getfd and fork: evil holds good's connected socket and asks for an assertion of its own."""
     good, svc, control = scene(s)
@@ -90,7 +90,7 @@ def hand_over_verify(s):
         raise Wrong("the owner's own verify must still hold")
 
 
-@test(65, name="tracing_a_labelled_task", twin="trace")
+@test(65, name="tracing_a_labelled_task", twin="trace", at="a")
 def tracing(s):
     """Same uid, another cgroup: neither PTRACE_ATTACH nor pidfd_getfd reaches into a labelled task."""
     good, svc, control = scene(s)
@@ -109,7 +109,7 @@ def tracing(s):
     control()
 
 
-@test(56, name="client_supplied_identity", twin="request_exact")
+@test(56, name="client_supplied_identity", twin="request_exact", at="a")
 def supplied(s):
     """There is no field for an identity; more bytes, unknown types and non-zero reserved bytes are malformed."""
     good, svc, control = scene(s)
@@ -138,7 +138,7 @@ def supplied(s):
     control()
 
 
-@test(59, name="crafted_cgroup_names", twin="cgroup_exact", kernels=("6.1", "6.12"))
+@test(59, name="crafted_cgroup_names", twin="cgroup_exact", at="a", kernels=("6.1", "6.12"))
 def crafted(s):
     """Names that end like, start like or contain the good one; a v1-like text; deep ones. None of them is /good."""
     good, svc, control = scene(s)
@@ -181,7 +181,7 @@ def crafted(s):
     control()
 
 
-@test(59, name="named_cgroup_of_another_uid", twin="rule_uid")
+@test(59, name="named_cgroup_of_another_uid", twin="rule_uid", at="a")
 def other_uid_of_cgroup(s):
     good, svc, control = scene(s)
     evil = s.actor(s.a, "/good", 1009)
@@ -190,7 +190,7 @@ def other_uid_of_cgroup(s):
               public="no-workload")
 
 
-@test(59, name="after_the_cgroup_died_and_was_made_again", twin="api_owner")
+@test(59, name="after_the_cgroup_died_and_was_made_again", twin="api_owner", at="a")
 def cgroup_again(s):
     """Token.md 8: the workload's cgroup dies and is made again; a standing process of the old one has nothing."""
     svc = s.service()

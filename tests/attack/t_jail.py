@@ -50,22 +50,22 @@ def crash(h):
     return cores(h)
 
 
-@test(160, name="no_core_of_any_room", twin="jail_core")
+@test(160, name="no_core_of_any_room", twin="jail_core", at="ab")
 def core(s):
     """Started with ulimit -c unlimited, cores of set-user programs allowed, to a file on one host, into a pipe on the other."""
     s.accepted(s.actor(s.a), s.service())
     s.dismiss()
-    usual = s.a.build
+    usual = {h: h.build for h in (s.a, s.b)}
 
     def trial(h):
         h.stop()
-        h.start("sh -c 'ulimit -c unlimited; exec \"$0\" \"$@\"' " + usual)
+        h.start("sh -c 'ulimit -c unlimited; exec \"$0\" \"$@\"' " + usual[h])
         return crash(h)
 
     def again(h):
         h.sh("echo core >/proc/sys/kernel/core_pattern; echo 0 >/proc/sys/fs/suid_dumpable; rm -rf " + CORES)
         h.stop()
-        h.start(usual)
+        h.start(usual[h])
     with concurrent.futures.ThreadPoolExecutor(2) as pool:      # what takes seconds in one guest does so in both
         try:
             left = list(pool.map(trial, (s.a, s.b)))

@@ -3,7 +3,7 @@
 from stage import STATE, Wrong, right_again, test
 
 
-@test(96, name="exhaust_optmem_before_tagging", twin="untagged")
+@test(96, name="exhaust_optmem_before_tagging", twin="untagged", at="a")
 def optmem(s):
     """A socket whose optmem is full keeps its tag from birth; one born without room has none and is refused."""
     good, svc = s.actor(s.a), s.service()

@@ -36,7 +36,7 @@ def looked_ns(clock):
     return clock.must("now")["boot"]
 
 
-@test(107, name="tracing_switched_off", twin="probe")
+@test(107, name="tracing_switched_off", twin="probe", at="a")
 def ftrace_off(s):
     """ftrace_enabled=0 silences every LSM program while its link stays whole: only the live probe can tell."""
     good, svc = scene(s)
@@ -72,7 +72,7 @@ def ftrace_off(s):
     s.accepted(s.actor(s.a), svc)
 
 
-@test(107, name="tracing_switched_off_without_a_daemon", twin="exec_unforked")
+@test(107, name="tracing_switched_off_without_a_daemon", twin="exec_unforked", at="a")
 def ftrace_off_unwatched(s):
     """The same between two daemons, and on again before the second: that a process was made unseen is remembered. A restart
     alone keeps the epoch."""
@@ -136,7 +136,7 @@ def lose_a_hook(s):
         raise Wrong("no fall: %s" % status(s.a))
 
 
-@test(91, 107, name="born_before_a_hook_was_lost", twin="epoch_now")
+@test(91, 107, name="born_before_a_hook_was_lost", twin="epoch_now", at="a")
 def born_before(s):
     """What was born before a hook was lost and put back is not full any more: neither the connection, nor the process that
     made it."""
@@ -154,7 +154,7 @@ def born_before(s):
 WHOAMI = "01000000" + "02000000" + "0700000000000000"
 
 
-@test(91, name="api_connection_from_before_a_hook_was_lost", twin="api_epoch")
+@test(91, name="api_connection_from_before_a_hook_was_lost", twin="api_epoch", at="a")
 def api_before(s):
     """Nobody saw who spoke on a standing API connection meanwhile: what comes there is refused, and it is over."""
     good, svc = scene(s)
@@ -172,7 +172,7 @@ def api_before(s):
     s.accepted(s.actor(s.a), svc)
 
 
-@test(95, name="bpf_is_no_active_lsm", twin="lsm_listed")
+@test(95, name="bpf_is_no_active_lsm", twin="lsm_listed", at="a")
 def not_listed(s):
     """The kernel does not say that it calls BPF LSM (here: the file says so; tests/e2e/vm boots without it): level full is
     refused, whatever attaches."""

@@ -65,7 +65,7 @@ def audited_ok(host, room):
     return sum(l["reason"] == "ok" and l.get("room") == room and l["ask"] in ("sign", "verify") for l in host.audit())
 
 
-@test(146, name="audit_disk_full_or_read_only", twin="audit_written")
+@test(146, name="audit_disk_full_or_read_only", twin="audit_written", at="a")
 def disk_full(s):
     """No token and no accept that the audit log does not have. What is refused so is neither lost nor spent for ever."""
     good, svc = s.actor(s.a), s.service(host=s.a)

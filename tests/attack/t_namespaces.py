@@ -57,7 +57,7 @@ def the_same_pair(victim, thief, between=lambda t: None):
     raise Wrong("the numbers never came again")
 
 
-@test(32, name="loopback_twins_in_two_network_namespaces", twin="ns")
+@test(32, name="loopback_twins_in_two_network_namespaces", twin="ns", at="a")
 def loopback(s):
     """127.0.0.1:P to 127.0.0.1:Q in both, at the same time, with the same sequence numbers: equal but for the namespace."""
     with namespaces(s.a, ("first", "second"), "true"):
@@ -82,7 +82,7 @@ ip -n hub link set {1}0 master {1}; ip -n hub addr add 10.9.0.2/24 dev {1}0; ip 
 """
 
 
-@test(33, name="overlapping_addresses_and_vrf", twin="cb")
+@test(33, name="overlapping_addresses_and_vrf", twin="cb", at="a")
 def overlapping(s):
     """Clients in two network namespaces, servers in two VRFs of one, addresses and ports equal. Connections differ in their
     sequence numbers; where a thief made these equal, the first presentation has settled which one it is."""
@@ -110,7 +110,7 @@ def overlapping(s):
         s.dismiss()
 
 
-@test(37, name="checkpoint_and_restore", twin="forged")
+@test(37, name="checkpoint_and_restore", twin="forged", at="a")
 def restored(s):
     """What criu does with a live connection: dumped, and restored in a process of another workload. It goes on, but
     gets no assertion; one of before is still for the connection that it was for, and no longer than it lives."""

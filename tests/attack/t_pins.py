@@ -117,7 +117,7 @@ def fails_for_a_while(s):
         raise Wrong("seq began anew")
 
 
-@test(157, name="half_a_set_is_no_set", twin="pins_whole")
+@test(157, name="half_a_set_is_no_set", twin="pins_whole", at="a")
 def half(s):
     """Two hooks' pins are gone, and with them the hooks: the set is not adopted, so that nobody takes what it did not
     see for what did not happen."""

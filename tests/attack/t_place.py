@@ -74,7 +74,7 @@ EXTREME = """\
 """
 
 
-@test(57, name="uid_extremes_and_unmapped_users", twin="rule_uid")
+@test(57, name="uid_extremes_and_unmapped_users", twin="rule_uid", at="a")
 def uids(s):
     """Ids are the initial user namespace's and compared whole; what a namespace calls them is nothing."""
     good, svc, control = scene(s)
@@ -101,7 +101,7 @@ def uids(s):
         control()
 
 
-@test(58, name="writing_own_cgroup_procs", twin="cgroup_exact")
+@test(58, name="writing_own_cgroup_procs", twin="cgroup_exact", at="a")
 def own_procs(s):
     """The unit may move its processes below itself: names there give nothing. Anywhere else the kernel says no."""
     good, svc, control = scene(s)
@@ -126,7 +126,7 @@ def own_procs(s):
         s.a.sh("cd {b}/good && rmdir svc good/good good; chown 0 {b}/good {b}/good/cgroup.procs".format(b=base))
 
 
-@test(62, name="threaded_cgroups", twin="cgroup_process")
+@test(62, name="threaded_cgroups", twin="cgroup_process", at="a")
 def threaded(s):
     """A thread alone in a cgroup that policy names as another workload: it is its process, in all it does."""
     good, svc, control = scene(s)

@@ -45,7 +45,7 @@ def another_unit(s):
     s.refused(lambda: s.verify(svc, theirs, t), "wrong-connection", s.b, control=lambda: s.accepted(good, svc))
 
 
-@test(21, name="no_assertion_of_its_own_for_the_identity", twin="sign_policy")
+@test(21, name="no_assertion_of_its_own_for_the_identity", twin="sign_policy", at="a")
 def no_own_assertion(s):
     """/evil may call /svc, but not /other, which only /good may."""
     good, evil, other = s.actor(s.a), s.actor(s.a, "/evil"), s.service(cgroup="/other")
@@ -81,7 +81,7 @@ def another_host(s):
     s.accepted(good, svc)
 
 
-@test(25, name="reflection", twin="role")
+@test(25, name="reflection", twin="role", at="a")
 def reflection(s):
     """svc sends the assertion back to good on the same connection; good asks its own daemon."""
     good, svc = s.actor(s.a), s.service()
@@ -198,7 +198,7 @@ def relay(s):
     control()
 
 
-@test(38, name="stale_tag_after_connect_unspec", twin="generation")
+@test(38, name="stale_tag_after_connect_unspec", twin="generation", at="a")
 def unspec(s):
     """The same struct sock, another connection: the old assertion is not for it, and a new one speaks of it."""
     good, svc = s.actor(s.a), s.service()
@@ -220,7 +220,7 @@ def unspec(s):
         raise Wrong("the new connection's own assertion must be accepted")
 
 
-@test(39, name="disconnect_listen_children_inherit", twin="clone_fresh")
+@test(39, name="disconnect_listen_children_inherit", twin="clone_fresh", at="a")
 def children_inherit(s):
     """A former client listens; its children are servers of their own connections and carry nothing of the old one."""
     good, svc, peer = s.actor(s.a), s.service(), s.actor(s.b, "/good")
@@ -262,7 +262,7 @@ def burning(s):
         raise Wrong("the thief read %s" % words)
 
 
-@test(45, name="two_verifiers_for_one_audience", twin="cb", hosts="abc")
+@test(45, name="two_verifiers_for_one_audience", twin="cb", at="c", hosts="abc")
 def two_verifiers(s):
     good, svc, replica = s.actor(s.a), s.service(), s.service(host=s.c)
     one = s.connect(good, svc, "one")
@@ -291,7 +291,7 @@ def mapped(s):
     s.refused(lambda: s.verify(dual, other, t), "wrong-connection", s.b, control=control)
 
 
-@test(48, name="link_local_between_hosts", twin="link_local")
+@test(48, name="link_local_between_hosts", twin="link_local", at="a")
 def link_local(s):
     svc, good = s.service(ip="::"), s.actor(s.a)
     ll = s.b.sh("ip -6 -o addr show dev eth0 scope link | awk '{print $4}' | cut -d/ -f1").strip()

@@ -34,7 +34,7 @@ def presenter(s):
         control()
 
 
-@test(175, name="revoked_here_gets_no_assertion", twin="sign_revoked")
+@test(175, name="revoked_here_gets_no_assertion", twin="sign_revoked", at="a")
 def signer(s):
     """The host of the workload is told."""
     good, svc = s.actor(s.a), s.service()
@@ -68,7 +68,7 @@ def key(s):
     control()
 
 
-@test(58, name="admin_socket_is_roots", twin="admin_root")
+@test(58, name="admin_socket_is_roots", twin="admin_root", at="a")
 def admin(s):
     """Somebody widened the modes: the kernel room still asks who connects."""
     good, svc = s.actor(s.a), s.service()
@@ -122,7 +122,7 @@ def kid(t):
     return json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))["kid"]
 
 
-@test(176, 181, name="key_rotation_with_overlap", twin="next_trusted")
+@test(176, 181, name="key_rotation_with_overlap", twin="next_trusted", at="a")
 def rotation(s):
     """a's key is rotated while it signs: nothing refused in the overlap, nothing of the old key accepted after it."""
     good, svc = s.actor(s.a), s.service()

@@ -3,6 +3,7 @@
 """Looks at the daemon of its host: one JSON line in, one JSON line out. Stands as long as the stage does, so that a question
 costs no program there: under emulation an exec is what takes the time of a test.
 """
+import filecmp
 import json
 import os
 import re
@@ -74,7 +75,7 @@ def tally(path, at):
 
 
 def size(path):
-    return os.stat(path).st_size
+    return os.stat(path).st_size if os.path.exists(path) else 0
 
 
 def look(page, audit, at):
@@ -87,12 +88,73 @@ def write(path, text):
         f.write(text)
 
 
+def put(path, text):
+    """Bytes, as latin-1, by another file renamed over the old one."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path + ".new", "wb") as f:
+        f.write(text.encode("latin-1"))
+    os.rename(path + ".new", path)
+
+
 def alive(pid):
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     return True
+
+
+def ready(pid, log, limit):
+    """Until the daemon says so or ends, and what it said."""
+    end = time.monotonic() + limit
+    while True:
+        up, said = alive(pid), after(log, 0)
+        if not up or "ready" in said or time.monotonic() > end:
+            return up, said
+        time.sleep(0.05)
+
+
+def dead(pid, limit):
+    end = time.monotonic() + limit
+    while alive(pid):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def named(names):
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/comm" % pid) as f:
+                if f.read().strip() in names:
+                    found.append(int(pid))
+        except OSError:                 # gone since
+            pass
+    return found
+
+
+def end_all(names, limit):
+    """Every process of these names ends: asked to, and killed after @limit seconds."""
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        for pid in named(names):
+            if alive(pid):
+                os.kill(pid, how)
+        end = time.monotonic() + limit
+        while time.monotonic() < end:
+            if not named(names):
+                return
+            time.sleep(0.05)
+    raise TimeoutError("%s: no end" % named(names))
+
+
+def same(one, other):
+    """The same files with the same bytes, below both."""
+    def below(top):
+        return sorted(os.path.relpath(os.path.join(at, name), top) for at, _, names in os.walk(top) for name in names)
+    names = below(one)
+    return names == below(other) and filecmp.cmpfiles(one, other, names, shallow=False)[1:] == ([], [])
 
 
 def hang_up(pid, log, limit):
@@ -107,7 +169,8 @@ def hang_up(pid, log, limit):
     raise TimeoutError("no outcome of the reload within %d s" % limit)
 
 
-QUESTIONS = {f.__name__: f for f in (rooms, fds, counters, after, tally, size, look, write, alive, hang_up)}
+QUESTIONS = {f.__name__: f for f in (rooms, fds, counters, after, tally, size, look, write, put, alive, ready, dead,
+                                     end_all, same, hang_up)}
 
 
 def main():
