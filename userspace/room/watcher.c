@@ -17,6 +17,7 @@
 
 #define MS	       UINT64_C(1000000)
 #define LOOK_MS	       300
+#define PINS_MS	       1000  /* nothing is lost while we live: between two looks at the pins */
 #define PROBE_MS       500   /* from one probe's start to the next's */
 #define PROBE_LIMIT_MS 10000 /* a child that says nothing for so long says nothing */
 #define GAP_MS	       1000  /* between two looks: worth a line */
@@ -40,7 +41,8 @@ struct watcher {
 	uint64_t unsure_ns;  /* since when no probe could be made; 0: it could */
 	uint64_t changed_ns; /* last fall or rise */
 	uint64_t rise_ms;    /* to wait after a fall */
-	int pins_err;	     /* of the last look at the pins */
+	uint64_t pins_ns;    /* last look at the pins */
+	int pins_err;	     /* and of what it said */
 };
 
 static bool is_full(const struct watcher *w)
@@ -269,11 +271,15 @@ static void mend(struct watcher *w)
 }
 
 /* A pin that is gone is no gap: we hold what it stood for. But the next daemon would not find it. */
-static void pins_look(struct watcher *w)
+static void pins_look(struct watcher *w, uint64_t now)
 {
 	unsigned lost;
-	int err = kern_repin(w->k, &lost);
+	int err;
 
+	if (now - w->pins_ns < PINS_MS * MS)
+		return;
+	w->pins_ns = now;
+	err = kern_repin(w->k, &lost);
 	if (lost)
 		log_error("pin-lost", "count=%u result=\"pinned again\"", lost);
 	if (err != w->pins_err && err < 0)
@@ -329,7 +335,7 @@ static void on_timer(struct loop_source *s, uint32_t events)
 	gap_look(w, now);
 	w->s.looked_ns = now;
 	probe_tend(w, now);
-	pins_look(w);
+	pins_look(w, now);
 	clock_look(w);
 }
 
