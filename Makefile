@@ -63,7 +63,7 @@ LIBRARY  := $(B)/libcleat.so.$(SOVERSION) $(B)/libcleat.a
 HELPERS  := $(TOP)/vmtest/on $(TOP)/vmtest/agent
 
 .PHONY: all deps demo check check-unit check-san check-vectors check-native check-fuzz vmtest vmtest-shell vmtest-twins \
-	bench bench-guest fuzz lint help clean programs twins
+	bench bench-guest fuzz lint help clean programs twins twin
 .DEFAULT_GOAL := all
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -354,8 +354,8 @@ vmtest-package: $(ACTORS) $(TOP)/e2e/ledger $(HELPERS) deb ## the packages on tw
 # Every check that a test claims to guard, removed once.
 TWINS    = $(shell /usr/bin/python3 tests/attack/suite.py --list-twins 2>/dev/null)
 twins: programs ## build every broken twin
-	$(Q)for t in $(TWINS); do $(MAKE) --no-print-directory TWIN=$$t build/twin/$$t/cleatd \
-		build/twin/$$t/libcleat.so.$(SOVERSION) || exit 1; done
+	$(Q)for t in $(TWINS); do $(MAKE) --no-print-directory TWIN=$$t twin || exit 1; done
+twin: $(B)/cleatd $(if $(filter userspace/lib/%,$(TWIN_FILES)),$(B)/libcleat.so.$(SOVERSION))
 
 vmtest-twins: twins $(ACTORS) ## each broken twin must be caught by its test; KERNEL and TEST as above
 	$(Q)vmtest/suites --twins $(if $(KERNEL),--kernel $(KERNEL)) $(TEST)
