@@ -347,7 +347,7 @@ vmtest-lsm: programs ## a boot without BPF LSM, on both kernels: level full is r
 check-deb: deb ## what is in the packages, and a client built from libcleat-dev
 	$(Q)tests/e2e/debs.sh $(TOP)/deb
 
-vmtest-package: $(ACTORS) $(TOP)/e2e/ledger $(HELPERS) deb ## the packages on two hosts with systemd, from README's lines to purging
+vmtest-package: $(ACTORS) $(TOP)/e2e/ledger $(HELPERS) $(if $(DEBS_BUILT),,deb) ## the packages on two hosts with systemd, from README's lines to purging
 	$(Q)tests/e2e/next_package $(TOP)/deb
 	$(Q)vmtest/run --kernel $(or $(KERNEL),6.12) --outdir $(TOP)/vmtest/package --verbose tests/e2e/package.sh
 
