@@ -151,8 +151,11 @@ def ticks(host):
 
 
 def epochs(s):
-    """Of the two hosts, and whether they are armed."""
-    return [(now["epoch"], now["armed"]) for now in (status(s.a), status(s.b))]
+    """Of the two hosts, and whether they are armed. A starved daemon may not answer in the time that cleatctl gives it."""
+    def of(host):
+        now = status(host)
+        return (now["epoch"], now["armed"]) if "epoch" in now else None
+    return [until(lambda: of(host), "the status of host " + host.name, 120) for host in (s.a, s.b)]
 
 
 def justified(s, before, t, v):
