@@ -277,13 +277,15 @@ check-attack-twins: $(addprefix $(B)/unit/,bundle verify policy policy_yaml plac
 # ---- pins: restarts, upgrades and what may lie there instead, natively at level reduced -----------------------------
 # Two other builds: one with another object of the same layout, one with another layout.
 PIN_TWINS := disarm_ours pins_whole pins_over_maps pins_layout pins_lineage full_remembered seq
-.PHONY: other-builds check-pins
+.PHONY: other-builds pins-programs check-pins
 other-builds: programs
 	$(Q)$(MAKE) --no-print-directory B=$(TOP)/other/object BPF_MORE=-DTWIN_CUT_forged_packet=1 $(TOP)/other/object/cleatd
 	$(Q)$(MAKE) --no-print-directory B=$(TOP)/other/layout ABI=2 $(TOP)/other/layout/cleatd
 
-check-pins: other-builds $$(ACTORS) ## restart, upgrade, kill -9 and planted pins, natively at level reduced, with their twins
+pins-programs: other-builds $$(ACTORS)
 	$(Q)for t in $(PIN_TWINS); do $(MAKE) --no-print-directory TWIN=$$t $(TOP)/twin/$$t/cleatd || exit 1; done
+
+check-pins: pins-programs ## restart, upgrade, kill -9 and planted pins, natively at level reduced, with their twins
 	$(Q)SUITE=pins tests/e2e/own_bpffs tests/attack/native/run
 
 # ---- fuzzing: libFuzzer over each parser, the corpus in the tree, ASan and UBSan on ------------------------------
