@@ -392,6 +392,11 @@ class Host:
         fds, page, audit = self.ask("look", self.page(room), AUDIT, self.audit_at)
         return fds, self.lines(audit), self.words(page)
 
+    def look_before(self, room):
+        """Descriptors and counters before an attack. Audit lines until here are not read: they may be thousands."""
+        fds, page, self.audit_at = self.ask("look_before", self.page(room), AUDIT)
+        return fds, self.words(page)
+
     def audit(self):
         """The audit lines since the last call, parsed."""
         return self.lines(self.ask("after", AUDIT, self.audit_at))
@@ -554,7 +559,7 @@ class Stage:
         reasons = [reason] if isinstance(reason, str) else list(reason)
         if control:
             control()
-        before_fds, _, before = host.look(room)
+        before_fds, before = host.look_before(room)
         answer = attack()
         if answer["ok"]:
             raise Accepted("%s" % {k: v for k, v in answer.items() if k not in ("wit", "wpt")})

@@ -82,6 +82,10 @@ def look(page, audit, at):
     return fds(), counters(page), after(audit, at)
 
 
+def look_before(page, audit):
+    return fds(), counters(page), size(audit)
+
+
 def write(path, text):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w") as f:
@@ -169,8 +173,8 @@ def hang_up(pid, log, limit):
     raise TimeoutError("no outcome of the reload within %d s" % limit)
 
 
-QUESTIONS = {f.__name__: f for f in (rooms, fds, counters, after, tally, size, look, write, put, alive, ready, dead,
-                                     end_all, same, hang_up)}
+QUESTIONS = {f.__name__: f for f in (rooms, fds, counters, after, tally, size, look, look_before, write, put, alive,
+                                     ready, dead, end_all, same, hang_up)}
 
 
 def main():
