@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernel side outlives the daemon (attacks.md 42, 106, 155, 157): restart, upgrade, half a set, at level full. What can
 be shown at level reduced as well, with the long counts, is in native/pins.py."""
+import json
 import os
 import threading
 
@@ -137,3 +138,47 @@ def half(s):
     pins(s.a, "replaced")
     s.refused(lambda: good("sign old " + s.audience()), "untagged", s.a, room="sign", public="not-yours",
               control=lambda: s.accepted(fresh, new))
+
+
+def not_armed(host, why):
+    """True: it did not begin, and said why."""
+    try:
+        host.start()
+    except Wrong as e:
+        if "reason=not-armed" not in str(e) or why not in str(e):
+            raise
+        return True
+    return False
+
+
+def forged(host, program, how):
+    """While no wall stands: the daemon's set, with a manifest that was made to it."""
+    host.stop()
+    at = host.sh("ls -d /sys/fs/bpf/cleat/v*").strip()
+    done = json.loads(host.sh("/usr/bin/python3 %s/tests/attack/thief.py - forge %s %s %s" % (stage.SRC, at, program, how)))
+    if set(done) != {"ok"}:
+        raise Wrong("the forgery: %s" % done)
+
+
+@test(157, 159, name="a_set_and_the_manifest_to_it", twin=("pins_whole", "probe"))
+def manifest(s):
+    """Root who was there while no wall stood makes the manifest as well. It can name another program than ours: where that
+    does not do what the live probe looks at the daemon does not begin. It cannot leave out a hook: the daemon's own object
+    says which there are, and the set is replaced."""
+    good, svc = s.actor(s.a), s.service()
+    s.accepted(good, svc)
+    try:
+        forged(s.b, "cleat_accept", "other")
+        if not not_armed(s.b, "an accept was not seen"):
+            raise Accepted("with another cleat_accept, pins %s" % s.b.pins())
+        forged(s.b, "cleat_accept", "own")
+    finally:
+        s.b.run("rm -f /sys/fs/bpf/own")
+    forged(s.b, "cleat_setopt", "without")
+    s.b.start()
+    if s.b.pins() == "adopted":
+        raise Accepted("without cleat_setopt")
+    pins(s.b, "replaced")
+    if "cleat_setopt is missing, and from the manifest, too" not in s.b.read("/run/cleatd.log"):
+        raise Wrong(s.b.read("/run/cleatd.log"))
+    s.accepted(s.actor(s.a), s.service())

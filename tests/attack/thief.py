@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Root of the host, but not in the daemon's cgroup, tries to get at what is the daemon's: thief.py CGROUP WORK [ARGUMENT...]
 prints one JSON object. CGROUP -: where it is. WORK: objects (maps, programs, links by id, and what it could then write), rooms PID..., pins
-DIRECTORY PIN, other DIRECTORY (what another tool does with its own objects, all of which must go).
+DIRECTORY PIN, forge SET PROGRAM without|other|own (a manifest and the set to it), other DIRECTORY (what another
+tool does with its own objects, all of which must go).
 """
 import ctypes
 import errno
@@ -15,7 +16,7 @@ import sys
 LIBC = ctypes.CDLL(None, use_errno=True)
 BPF, PIDFD_OPEN, PIDFD_SEND_SIGNAL, PIDFD_GETFD, PROCESS_VM_READV = 321, 434, 424, 438, 310
 PTRACE_ATTACH, PTRACE_SEIZE, RLIMIT_CPU, MNT_DETACH, MS_BIND = 16, 0x4206, 0, 2, 4096
-MAP_CREATE, MAP_UPDATE, PROG_LOAD, OBJ_PIN, OBJ_GET, INFO, LINK_CREATE = 0, 2, 5, 6, 7, 15, 28
+MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, PROG_LOAD, OBJ_PIN, OBJ_GET, INFO, RAW_OPEN, FREEZE, LINK_CREATE = 0, 1, 2, 5, 6, 7, 15, 17, 22, 28
 NEXT_ID = {"program": 11, "map": 12, "link": 31}
 FD_BY_ID = {"program": 13, "map": 14, "link": 30}
 NAME_AT = {"program": 64, "map": 24}            # of struct bpf_prog_info, bpf_map_info
@@ -129,6 +130,68 @@ def rooms(pids):
     return found
 
 
+HEAD, ROW, LSM_MAC = 56, 56, 27          # of struct kern_manifest, kern_manifest_program
+
+
+def get(path):
+    at = text(path)
+    return bpf(OBJ_GET, ("Q", ctypes.addressof(at)), ("I", 0))[0]
+
+
+def put(path, fd):
+    at = text(path)
+    return bpf(OBJ_PIN, ("Q", ctypes.addressof(at)), ("I", fd))[0]
+
+
+def info_of(fd):
+    info = ctypes.create_string_buffer(256)
+    bpf(INFO, ("I", fd), ("I", 256), ("Q", ctypes.addressof(info)))
+    return info.raw
+
+
+def does_nothing(row):
+    """A program with the name and the place of @row's."""
+    code = struct.pack("=BBhi", 0xb7, 0, 0, 0) + struct.pack("=BBhi", 0x95, 0, 0, 0)
+    code, licence = ctypes.create_string_buffer(code, 16), text("GPL")
+    kind, btf = struct.unpack_from("=II", row, 40)
+    return bpf(PROG_LOAD, ("I", kind), ("I", 2), ("Q", ctypes.addressof(code)), ("Q", ctypes.addressof(licence)), ("I", 0),
+               ("I", 0), ("Q", 0), ("I", 0), ("I", 0), ("16s", row[:15]), ("I", 0), ("I", LSM_MAC), ("I", 0), ("I", 0),
+               ("Q", 0), ("I", 0), ("I", 0), ("Q", 0), ("I", 0), ("I", btf))[0]
+
+
+def manifest_write(path, value, rows):
+    """Frozen as ours is. Words."""
+    new = value[:4] + struct.pack("=I", len(rows)) + value[8:HEAD] + b"".join(rows)
+    zero, new = ctypes.create_string_buffer(4), ctypes.create_string_buffer(new, HEAD + 64 * ROW)
+    fd = bpf(MAP_CREATE, ("I", 2), ("I", 4), ("I", len(new)), ("I", 1), ("I", 0), ("I", 0), ("I", 0), ("16s", b"cleat_manifest"))[0]
+    written = bpf(MAP_UPDATE, ("I", fd), ("I", 0), ("Q", ctypes.addressof(zero)), ("Q", ctypes.addressof(new)), ("Q", 0))[0]
+    os.unlink(path)
+    return [word(n) for n in (written, bpf(FREEZE, ("I", fd))[0], put(path, fd))]
+
+
+def forge(directory, program, how):
+    """As who was there while no wall stood: a hook of the set goes, or gets another program, or its own again; and so says
+    the manifest."""
+    manifest, link, aside = directory + "/manifest", directory + "/link_" + program, os.path.dirname(os.path.dirname(directory)) + "/own"
+    zero, value = ctypes.create_string_buffer(4), ctypes.create_string_buffer(HEAD + 64 * ROW)
+    found = [word(bpf(MAP_LOOKUP, ("I", get(manifest)), ("I", 0), ("Q", ctypes.addressof(zero)), ("Q", ctypes.addressof(value)))[0])]
+    rows = [value.raw[HEAD + i * ROW:][:ROW] for i in range(struct.unpack_from("=I", value, 4)[0])]
+    at, = [i for i, row in enumerate(rows) if row.split(b"\0")[0].decode() == program]
+    if how == "other":
+        own = bpf(FD_BY_ID["program"], ("I", struct.unpack_from("=I", info_of(get(link)), 8)[0]))[0]
+        found.append(word(put(aside, own)))
+    os.unlink(link)
+    if how == "without":
+        del rows[at]
+    else:
+        fd = does_nothing(rows[at]) if how == "other" else get(aside)
+        rows[at] = rows[at][:32] + info_of(fd)[8:16] + rows[at][40:]
+        found.append(word(put(link, bpf(RAW_OPEN, ("Q", 0), ("I", fd))[0])))
+    if how == "own":
+        os.unlink(aside)
+    return found + manifest_write(manifest, value.raw, rows)
+
+
 def pins(directory, pin):
     path, at = text(directory), text(pin)        # held: their addresses go to the kernel
     found = {}
@@ -187,7 +250,7 @@ def main():
         with open("/sys/fs/cgroup%s/cgroup.procs" % sys.argv[1], "w") as f:
             f.write("0")
     work = {"objects": objects, "rooms": lambda: rooms(sys.argv[3:]), "pins": lambda: pins(*sys.argv[3:5]),
-            "other": lambda: other(sys.argv[3])}
+            "forge": lambda: forge(*sys.argv[3:6]), "other": lambda: other(sys.argv[3])}
     print(json.dumps(work[sys.argv[2]]()))
 
 

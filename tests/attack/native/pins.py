@@ -549,8 +549,7 @@ def plants(s):
                                             "name", "cleat_cb", "flags", "1"), "map_cleat_cb"),
         "a map of another name": (lambda: other_map("map_cleat_cb", "type", "hash", "key", "40", "value", "24", "entries",
                                                     "65536", "name", "cleat_bc", "flags", "1"), "map_cleat_cb"),
-        "a manifest that can be written": (lambda: other_map("manifest", "type", "array", "key", "4", "value", "3648",
-                                                             "entries", "1", "name", "cleat_manifest"), "manifest"),
+        "a manifest that can be written": (lambda: manifest_forged(at, lambda value: value, freeze=False), "manifest"),
         "a map for a link": (link_is_map, "link_reduced_birth"),
         "a symlink": (symlink, "map_cleat_"),
         "an unknown name": (lambda: bpftool("map", "create", at + "/evil", "type", "array", "key", "4", "value", "4",
@@ -710,8 +709,8 @@ def lost_and_pinned_again(s, build):
 MANIFEST_HEAD, MANIFEST_ROW = 56, 56
 
 
-def manifest_forged(at, change, flags="0"):
-    """The set's manifest anew, frozen as ours is, with other bytes."""
+def manifest_forged(at, change, flags="0", freeze=True):
+    """The set's manifest anew, frozen as ours is or not, with other bytes."""
     rows = bpftool("map", "lookup", "pinned", at + "/manifest", "key", "hex", "00", "00", "00", "00")["value"]
     value = change(bytearray(int(b, 16) for b in rows))
     os.unlink(at + "/manifest")
@@ -719,7 +718,8 @@ def manifest_forged(at, change, flags="0"):
             "name", "cleat_manifest", "flags", flags)
     bpftool("map", "update", "pinned", at + "/manifest", "key", "hex", "00", "00", "00", "00", "value", "hex",
             *["%02x" % b for b in value])
-    bpftool("map", "freeze", "pinned", at + "/manifest")
+    if freeze:
+        bpftool("map", "freeze", "pinned", at + "/manifest")
 
 
 def without(name):
