@@ -319,11 +319,19 @@ check-san: ## unit tests and vectors once more under ASan and UBSan
 
 # ---- virtual machines: the real kernels ----------------------------------------------------------------------------
 PLAYERS := $(addprefix $(TOP)/tests-vm/,rawtcp crowd fdcount zoo zeroed)
-ACTORS  := $(TOP)/tests-vm/actor $(PLAYERS)
+ACTORS  := $(addprefix $(TOP)/tests-vm/,actor replacer replace.bpf.o) $(PLAYERS)
 $(PLAYERS): $(TOP)/tests-vm/%: tests/attack/%.c tests/attack/play.c tests/attack/play.h userspace/model/request.h
 	$(call say,CC,$@)
 	@mkdir -p $(@D)
 	$(Q)gcc -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g -Iuserspace -o $@ $(filter %.c,$^) -lpthread
+$(TOP)/tests-vm/replacer: tests/attack/replacer.c
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)gcc -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g -o $@ $< $(LIBS_bpf)
+$(TOP)/tests-vm/%.bpf.o: tests/attack/%.bpf.c
+	$(call say,BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(filter-out -MMD -MP,$(BPF_CFLAGS)) -c $< -o $@
 $(TOP)/tests-vm/%: tests/attack/%.c userspace/model/request.h
 	$(call say,CC,$@)
 	@mkdir -p $(@D)

@@ -193,8 +193,12 @@ struct bpf_map {
 	__u32 id;
 };
 
+struct bpf_prog;
+
 struct bpf_prog_aux {
 	__u32 id;
+	struct bpf_prog
+		*dst_prog; /* for which it was loaded (fentry, freplace), until it is attached */
 };
 
 struct bpf_prog {

@@ -2,7 +2,8 @@
 /*
  * What is ours is refused to other processes, root's, too. Level full.
  *
- *	lsm/bpf_map, lsm/bpf_prog	a descriptor of a map or program of ours: by id, by pin
+ *	lsm/bpf_map, lsm/bpf_prog	a descriptor of a map or program of ours: by id, by pin; or of a
+ *					program that was loaded to stand in one of ours
  *	lsm/bpf				a descriptor of a link of ours by id (links have no hook)
  *	lsm/file_receive		a descriptor of a map of ours that somebody, a room, gives away
  *	lsm/inode_permission		anything in the pins' directory
@@ -20,7 +21,7 @@
  *
  * Who may: root of the initial user namespace in the daemon's own cgroup, exactly that one, and the
  * daemon itself if it was moved elsewhere. Not an executable: LD_PRELOAD makes any code run as one. The check is on acquiring: a descriptor that is
- * held is used freely. An id of ours answers "no such object", not "you may not": whoever lists
+ * held is used freely, but to load a program for one of ours. An id of ours answers "no such object", not "you may not": whoever lists
  * objects by their ids (bpftool) goes on to the next.
  *
  * Before cleat_keeper is written nothing is ours. Where a fact cannot be read the object is not known
@@ -129,10 +130,25 @@ int BPF_PROG(cleat_s_map, struct bpf_map *map)
 	return object(CLEAT_OWN_MAP, map->id);
 }
 
+/* By a descriptor from before a program would be loaded that replaces a part of ours (freplace) or reads there (fentry): its
+ * own descriptor, without which it is never attached, is asked for here. */
+static __always_inline int program_for_ours(struct bpf_prog *prog)
+{
+	struct cleat_keeper *self = self_now();
+	struct bpf_prog *ours = BPF_CORE_READ(prog, aux, dst_prog);
+
+	if (!self || !ours || !is_ours(CLEAT_OWN_PROGRAM, BPF_CORE_READ(ours, aux, id), 0) ||
+	    may(self) || !kept(self_replace))
+		return 0;
+	return refused(self, CLEAT_OWN_PROGRAM, 0, -EPERM);
+}
+
 SEC("lsm/bpf_prog")
 int BPF_PROG(cleat_s_prog, struct bpf_prog *prog)
 {
-	return object(CLEAT_OWN_PROGRAM, prog->aux->id);
+	int err = object(CLEAT_OWN_PROGRAM, prog->aux->id);
+
+	return err ? err : program_for_ours(prog);
 }
 
 SEC("lsm/bpf")

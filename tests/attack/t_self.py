@@ -4,7 +4,7 @@ objects are as they were. The kernel's side of it, hook by hook, is in tests/bpf
 """
 import json
 
-from stage import SRC, Accepted, Wrong, test, until
+from stage import BUILD_MAIN, SRC, Accepted, Wrong, test, until
 
 PINS, OTHER = "/sys/fs/bpf/cleat", "/sys/fs/bpf/other"
 NAMES = {"map": "cleat_tags", "program": "cleat_birth"}
@@ -126,3 +126,65 @@ def pins(s):
         s.b.start()
     fresh, new = s.actor(s.a), s.service()
     s.accepted(fresh, new)
+
+
+def pinned(host):
+    if host.pins() != "adopted":
+        raise Wrong("pins %s" % host.pins())
+
+
+def replacer(where=""):
+    """The command that puts a program in the place of a part of ours. @where: see replacer.c."""
+    return "mkdir -p {0}; {1}/tests-vm/replacer {1}/tests-vm/replace.bpf.o cleat_birth {0}/link {2}".format(
+        OTHER, BUILD_MAIN, where)
+
+
+def refused_start(host):
+    """True: the start was refused, and said why."""
+    try:
+        host.start()
+    except Wrong as e:
+        if "freplace" not in str(e):
+            raise
+        return True
+    return False
+
+
+@test(93, 159, name="a_part_of_ours_replaced", twin=("self_replace", "pins_replaced", "made_replaced"))
+def replacement(s):
+    """A program in the place of one of our functions (freplace), of which the program's id and tag say nothing: not by its
+    id, not by a descriptor from before, and where it was put while no wall stood no daemon begins: neither with pins of
+    which it is a part, nor with programs that were gotten while they were attached."""
+    good, svc = s.actor(s.a), s.service()
+    s.accepted(good, svc)
+    s.b.audit()
+    elsewhere = "echo 0 >/sys/fs/cgroup/nobody/cgroup.procs; "
+    try:
+        for how, script, word in (("its id", elsewhere + replacer(), "ENOENT"),
+                                  ("a descriptor from before", replacer("/nobody"), "EPERM")):
+            got = s.b.run(script)[1].strip()
+            if got == "ok":
+                raise Accepted("by " + how)
+            if got != word:
+                raise Wrong("%s: %s" % (how, got))
+        refusals(s.b, "program")
+        s.accepted(good, svc)
+        s.b.stop()
+        s.b.sh(replacer())              # as the keeper, and who had a descriptor in a moment when LSM was silent
+        if not refused_start(s.b):
+            raise Accepted("pins of which a part is another's are adopted")
+        s.b.sh("rm " + OTHER + "/link")
+        s.b.start()
+        pinned(s.b)
+        s.accepted(good, svc)
+        s.b.stop()
+        s.b.sh("mv %s/v*/link_cleat_file %s/" % (PINS, OTHER))
+        s.b.sh("{ %s; } >/run/replaced 2>&1 &" % (elsewhere + replacer("-")))
+        if not refused_start(s.b):      # a set that is not whole: programs are loaded
+            raise Accepted("what was replaced before it was attached: %s, pins %s" % (s.b.read("/run/replaced"), s.b.pins()))
+        s.b.sh("rm {1}/link && mv {1}/link_cleat_file {0}/v*/".format(PINS, OTHER))
+        s.b.start()
+        pinned(s.b)
+    finally:
+        s.b.run("pkill -x replacer; rm -rf " + OTHER)
+    s.accepted(good, svc)

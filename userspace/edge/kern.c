@@ -6,8 +6,10 @@
 #include "edge/kern.h"
 
 #include "base/clock.h"
+#include "base/twin.h"
 #include "edge/cgroupfs.h"
 #include "edge/kern_adopt.h"
+#include "edge/kern_ext.h"
 #include "edge/kern_map.h"
 #include "edge/kern_policy.h"
 #include "edge/kern_self.h"
@@ -301,6 +303,12 @@ static int attached(struct kern *k)
 	return kern_map_put(map_fd(k, "cleat_config"), &zero, &config, BPF_ANY);
 }
 
+/* What we loaded was anybody's to get until our own hooks refused it. */
+static bool was_open(const struct kern *k)
+{
+	return kept(made_replaced) && k->found != KERN_FOUND_WHOLE && kern_ext_find(&k->set);
+}
+
 int kern_attach(struct kern *k, char *error, size_t error_cap)
 {
 	owned_fd int cgroup = open(k->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -319,6 +327,12 @@ int kern_attach(struct kern *k, char *error, size_t error_cap)
 		err = kern_self_after(&k->self, k->pins, k->object, &k->set);
 	if (err < 0)
 		return kern_complain(error, error_cap, err, "cannot say what is ours (cleat_own)");
+	if (was_open(k)) {
+		snprintf(
+			error, error_cap,
+			"another program replaces a part of one that was just loaded (freplace): see who made it, with bpftool prog and bpftool link, before the next start");
+		return -EEXIST;
+	}
 	err = attached(k);
 	return err < 0 ? kern_complain(error, error_cap, err, "cannot write cleat_config") : 0;
 }

@@ -3,6 +3,7 @@
 #include "edge/kern_ext.h"
 
 #include "base/cleanup.h"
+#include "base/twin.h"
 #include <bpf/bpf.h>
 #include <string.h>
 
@@ -92,6 +93,8 @@ bool kern_ext_find(const struct kern_set *s)
 {
 	struct ours o;
 
+	if (!kept(pins_replaced))
+		return false;
 	ours_of(s, &o);
 	return loaded_for(&o) || attached_to(&o);
 }
