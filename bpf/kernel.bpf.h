@@ -39,6 +39,7 @@
 #define EACCES		     13
 #define MS_REMOUNT	     32 /* include/uapi/linux/mount.h */
 #define MS_BIND		     4096
+#define MS_MOVE		     8192
 #define MNT_DETACH	     2
 #define MS_PROPAGATION	     (0xf << 17) /* MS_UNBINDABLE, MS_PRIVATE, MS_SLAVE, MS_SHARED */
 
@@ -189,6 +190,10 @@ struct path {
 	struct dentry *dentry;
 };
 
+struct fs_struct {
+	struct path root;
+};
+
 struct bpf_map {
 	__u32 id;
 };
@@ -271,6 +276,7 @@ struct task_struct {
 	struct task_struct *group_leader;
 	__u64 start_boottime;
 	const struct cred *real_cred;
+	struct fs_struct *fs;
 	struct nsproxy *nsproxy;
 	struct pid *thread_pid;
 	__u64 self_exec_id;

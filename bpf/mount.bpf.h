@@ -17,11 +17,18 @@ static __always_inline bool is_ours(__u32 kind, __u64 id, __u32 dev)
 
 /* A mount's id is given again when it is gone. So only mounts of init's namespace are ours: that one lasts, and what
  * has an id of ours in another is somebody else's. */
-static __always_inline struct mnt_namespace *inits_mounts(void)
+static __always_inline struct task_struct *init_now(void)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
 
-	return BPF_CORE_READ(task, thread_pid, numbers[0].ns, child_reaper, nsproxy, mnt_ns);
+	return BPF_CORE_READ(task, thread_pid, numbers[0].ns, child_reaper);
+}
+
+static __always_inline struct mnt_namespace *inits_mounts(void)
+{
+	struct task_struct *init = init_now();
+
+	return BPF_CORE_READ(init, nsproxy, mnt_ns);
 }
 
 static __always_inline bool is_our_mount(struct mount *m, const struct mnt_namespace *ns)
@@ -205,36 +212,47 @@ static __always_inline bool takes_ours(struct mount *m, __u32 *left)
 /* All that is mounted below @root, as the kernel goes through it (fs/namespace.c, next_mnt). */
 struct tree {
 	struct mount *root, *at;
+	struct mnt_namespace *ns;
 	__u32 left;
 	bool up;
 	bool takes; /* ours; and where the way does not end */
 };
 
-static long tree_step(__u32 i, struct tree *t)
+/* The next one, or NULL: *ret_end says whether the walk is over. */
+static __always_inline struct mount *tree_next(struct tree *t, long *ret_end)
 {
 	struct mount *m = t->at, *parent;
 	struct list_head *next = BPF_CORE_READ(m, mnt_mounts.next);
 
+	*ret_end = 1;
 	if (!t->left)
-		return 1;
+		return NULL;
 	t->left--;
 	if (t->up || IS_END(next, m, mnt_mounts)) {
 		if (m == t->root) {
 			t->takes = false;
-			return 1;
+			return NULL;
 		}
 		parent = BPF_CORE_READ(m, mnt_parent);
 		next = BPF_CORE_READ(m, mnt_child.next);
 		if (IS_END(next, parent, mnt_mounts)) {
 			t->at = parent;
 			t->up = true;
-			return 0;
+			*ret_end = 0;
+			return NULL;
 		}
 	}
-	m = MEMBER(next, mnt_child);
-	t->at = m;
+	t->at = MEMBER(next, mnt_child);
 	t->up = false;
-	return takes_ours(m, &t->left);
+	return t->at;
+}
+
+static long unmount_step(__u32 i, struct tree *t)
+{
+	long end;
+	struct mount *m = tree_next(t, &end);
+
+	return m ? takes_ours(m, &t->left) : end;
 }
 
 /* A lazy unmount takes what is mounted below, too, and each of that spreads. */
@@ -242,7 +260,31 @@ static __always_inline bool tree_takes_ours(struct mount *m, __u32 *left)
 {
 	struct tree t = { .root = m, .at = m, .left = *left, .takes = true };
 
-	bpf_loop(MOUNTS_MAX, tree_step, &t, 0);
+	bpf_loop(MOUNTS_MAX, unmount_step, &t, 0);
+	return t.takes;
+}
+
+/* The kernel moves nothing that lies on a mount which spreads. */
+static long move_step(__u32 i, struct tree *t)
+{
+	long end;
+	struct mount *m = tree_next(t, &end);
+
+	if (!m)
+		return end;
+	return is_our_mount(m, t->ns) && !BPF_CORE_READ(m, mnt_parent, mnt_group_id);
+}
+
+/* Whether one of ours can be moved at all: init's root itself cannot. */
+static __always_inline bool ours_can_move(void)
+{
+	struct task_struct *init = init_now();
+	struct mount *root = mount_of(BPF_CORE_READ(init, fs, root.mnt));
+	struct tree t = {
+		.root = root, .at = root, .ns = inits_mounts(), .left = MOUNTS_MAX, .takes = true
+	};
+
+	bpf_loop(MOUNTS_MAX, move_step, &t, 0);
 	return t.takes;
 }
 

@@ -9,7 +9,7 @@
  *	lsm/inode_permission		anything in the pins' directory
  *	lsm/inode_rename, _rmdir, lsm/path_chmod, _chown
  *					the directory itself
- *	lsm/sb_umount, _mount, _remount, lsm/move_mount
+ *	lsm/sb_umount, _mount, _remount, _pivotroot, lsm/move_mount
  *					the mounts by which the pins are reached, and what would
  *					hide them
  *	lsm/ptrace_access_check, lsm/ptrace_traceme
@@ -303,14 +303,29 @@ int BPF_PROG(cleat_s_umount, struct vfsmount *mnt, int flags)
 	return 0;
 }
 
+/* mount(2) names what it moves by a string, which says nothing here: where one of ours can be moved nothing is. */
+static __always_inline int moves(const struct path *to)
+{
+	struct cleat_keeper *self = self_now();
+	struct mount *m = mount_of(to->mnt);
+
+	if (!self || !self->pins_ino || !kept(self_moved) ||
+	    BPF_CORE_READ(m, mnt_ns) != inits_mounts())
+		return 0;
+	return ours_can_move() ? mounts(self) : 0;
+}
+
 SEC("lsm/sb_mount")
 int BPF_PROG(cleat_s_mount, const char *dev, const struct path *path, const char *type,
 	     unsigned long flags)
 {
+	int err;
+
 	/* the kernel's own order: a bind mount may carry flags of propagation, and mounts all the same */
 	if (flags & MS_REMOUNT || (flags & MS_PROPAGATION && !(flags & MS_BIND)))
 		return 0; /* nothing is mounted */
-	return hides(path);
+	err = hides(path);
+	return err || !(flags & MS_MOVE) || flags & MS_BIND ? err : moves(path);
 }
 
 SEC("lsm/move_mount")
@@ -321,6 +336,19 @@ int BPF_PROG(cleat_s_move, const struct path *from, const struct path *to)
 	if (self && from->dentry == from->mnt->mnt_root && mount_is_ours(from->mnt))
 		return mounts(self);
 	return hides(to);
+}
+
+/* Everybody in init's namespace would find another root, and below it another way or none. */
+SEC("lsm/sb_pivotroot")
+int BPF_PROG(cleat_s_pivot, const struct path *old, const struct path *new)
+{
+	struct cleat_keeper *self = self_now();
+	struct mount *m = mount_of(new->mnt);
+
+	if (!self || !self->pins_ino || BPF_CORE_READ(m, mnt_ns) != inits_mounts() ||
+	    !kept(self_pivot))
+		return 0;
+	return mounts(self);
 }
 
 SEC("lsm/sb_remount")

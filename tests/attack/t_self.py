@@ -133,6 +133,30 @@ def pinned(host):
         raise Wrong("pins %s" % host.pins())
 
 
+@test(94, name="mounts_moved_and_another_root", twin=("self_mounts", "self_moved", "self_pivot"))
+def mounts(s):
+    """Root elsewhere moves what the pins are reached by, or something over it, by each call that the kernel has for that, and
+    gives init's namespace another root; what is his own he moves. The next daemon finds what was pinned."""
+    good, svc = s.actor(s.a), s.service()
+    s.accepted(good, svc)
+    s.b.audit()
+    try:
+        tried = thief(s.b, "mounts", PINS)
+        mine = tried.pop("mine", None), tried.pop("mine-away", None)
+        if "ok" in tried.values():
+            raise Accepted(str(tried))
+        if set(tried.values()) != {"EPERM"} or len(tried) != 9 or mine != ("ok", "ok"):
+            raise Wrong("%s, his own: %s" % (tried, mine))
+    finally:                            # after a broken twin
+        s.b.sh("[ -d {0} ] || mount --move /run/thief/there /sys/fs/bpf || mount --move /run/thief/there /sys; [ -d {0} ]; "
+               "umount -l /run/thief 2>/dev/null || :".format(PINS))
+    refusals(s.b, "mount")
+    s.b.stop()
+    s.b.start()
+    pinned(s.b)
+    s.accepted(good, svc)
+
+
 def replacer(where=""):
     """The command that puts a program in the place of a part of ours. @where: see replacer.c."""
     return "mkdir -p {0}; {1}/tests-vm/replacer {1}/tests-vm/replace.bpf.o cleat_birth {0}/link {2}".format(

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Root of the host, but not in the daemon's cgroup, tries to get at what is the daemon's: thief.py CGROUP WORK [ARGUMENT...]
 prints one JSON object. CGROUP -: where it is. WORK: objects (maps, programs, links by id, and what it could then write), rooms PID..., pins
-DIRECTORY PIN, forge SET PROGRAM without|other|own (a manifest and the set to it), other DIRECTORY (what another
+DIRECTORY PIN, mounts DIRECTORY, forge SET PROGRAM without|other|own (a manifest and the set to it), other DIRECTORY (what another
 tool does with its own objects, all of which must go).
 """
 import ctypes
@@ -15,6 +15,8 @@ import sys
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 BPF, PIDFD_OPEN, PIDFD_SEND_SIGNAL, PIDFD_GETFD, PROCESS_VM_READV = 321, 434, 424, 438, 310
+OPEN_TREE, MOVE_MOUNT, FSOPEN, FSCONFIG, FSMOUNT, PIVOT_ROOT = 428, 429, 430, 431, 432, 155
+FSCONFIG_CREATE, MOVE_EMPTY_PATH, AT_FDCWD, MS_MOVE, MS_PRIVATE = 6, 4, -100, 8192, 1 << 18
 PTRACE_ATTACH, PTRACE_SEIZE, RLIMIT_CPU, MNT_DETACH, MS_BIND = 16, 0x4206, 0, 2, 4096
 MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, PROG_LOAD, OBJ_PIN, OBJ_GET, INFO, RAW_OPEN, FREEZE, LINK_CREATE = 0, 1, 2, 5, 6, 7, 15, 17, 22, 28
 NEXT_ID = {"program": 11, "map": 12, "link": 31}
@@ -130,6 +132,70 @@ def rooms(pids):
     return found
 
 
+def attempts():
+    """What came of which attempt, and the function that makes one."""
+    found = {}
+
+    def attempt(name, f):
+        try:
+            n = f()
+        except OSError as e:
+            n = -e.errno
+        if isinstance(n, int) and n == -1:
+            n = -ctypes.get_errno()
+        found[name] = word(n if isinstance(n, int) else 0)
+    return found, attempt
+
+
+def moved(tree, to):
+    return tree if tree < 0 else call(MOVE_MOUNT, tree, text(""), AT_FDCWD, text(to), MOVE_EMPTY_PATH)
+
+
+def new_tmpfs():
+    fs = call(FSOPEN, text("tmpfs"), 0)
+    call(FSCONFIG, fs, FSCONFIG_CREATE, None, None, 0)
+    return call(FSMOUNT, fs, 0, 0)
+
+
+def mounts(directory):
+    """Moves, by each call that the kernel has for it, and another root; up to the first that is not refused."""
+    fs, aside = os.path.dirname(directory), "/run/thief"
+    there, root = aside + "/there", aside + "/root"
+    found, attempt = attempts()
+    os.makedirs(aside, exist_ok=True)
+    if LIBC.mount(b"none", text(aside), b"tmpfs", 0, None) or LIBC.mount(None, text(aside), None, MS_PRIVATE, None):
+        raise OSError(ctypes.get_errno(), aside)
+    os.mkdir(there)
+    os.mkdir(root)
+    os.chdir(os.path.dirname(fs))
+
+    def pivot():
+        os.mkdir(root + "/old")
+        n = call(PIVOT_ROOT, text(root), text(root + "/old"))
+        if n == 0:                      # back at once: nobody but a broken twin gets here
+            call(PIVOT_ROOT, text("/old"), text("/old" + there))
+        return n
+    tries = {
+        "move": lambda: moved(call(OPEN_TREE, AT_FDCWD, text(fs), 0), there),
+        "move-way": lambda: moved(call(OPEN_TREE, AT_FDCWD, text("/sys"), 0), there),
+        "over": lambda: moved(new_tmpfs(), fs),
+        "over-one": lambda: moved(new_tmpfs(), directory),
+        "over-way": lambda: moved(new_tmpfs(), "/sys/fs"),
+        "old-move": lambda: LIBC.mount(text(fs), text(there), None, MS_MOVE, None),
+        "old-move-relative": lambda: LIBC.mount(text(os.path.basename(fs)), text(there), None, MS_MOVE, None),
+        "old-move-way": lambda: LIBC.mount(b"/sys", text(there), None, MS_MOVE, None),
+        "mine": lambda: moved(new_tmpfs(), root),
+        "pivot": pivot,
+    }
+    for name, f in tries.items():
+        attempt(name, f)
+        if found[name] == "ok" and name != "mine":
+            return found                # there it stays, for who looks
+    attempt("mine-away", lambda: moved(call(OPEN_TREE, AT_FDCWD, text(root), 0), there))
+    LIBC.umount2(text(aside), MNT_DETACH)
+    return found
+
+
 HEAD, ROW, LSM_MAC = 56, 56, 27          # of struct kern_manifest, kern_manifest_program
 
 
@@ -194,17 +260,7 @@ def forge(directory, program, how):
 
 def pins(directory, pin):
     path, at = text(directory), text(pin)        # held: their addresses go to the kernel
-    found = {}
-
-    def attempt(name, f):
-        try:
-            n = f()
-        except OSError as e:
-            n = -e.errno
-        if isinstance(n, int) and n == -1:
-            n = -ctypes.get_errno()
-        found[name] = word(n if isinstance(n, int) else 0)
-
+    found, attempt = attempts()
     attempt("list", lambda: os.listdir(directory) and 0)
     attempt("get", lambda: bpf(OBJ_GET, ("Q", ctypes.addressof(at)), ("I", 0))[0])
     if "ok" in found.values():
@@ -250,7 +306,7 @@ def main():
         with open("/sys/fs/cgroup%s/cgroup.procs" % sys.argv[1], "w") as f:
             f.write("0")
     work = {"objects": objects, "rooms": lambda: rooms(sys.argv[3:]), "pins": lambda: pins(*sys.argv[3:5]),
-            "forge": lambda: forge(*sys.argv[3:6]), "other": lambda: other(sys.argv[3])}
+            "mounts": lambda: mounts(sys.argv[3]), "forge": lambda: forge(*sys.argv[3:6]), "other": lambda: other(sys.argv[3])}
     print(json.dumps(work[sys.argv[2]]()))
 
 

@@ -15,6 +15,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,6 +71,96 @@ static int by_mount(void *arg)
 	check(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
 		      umount2(fs, MNT_DETACH) == 0 && mount("none", "/sys", "tmpfs", 0, NULL) == 0,
 	      "  nor what another mount namespace does to itself");
+	return 0;
+}
+
+static bool move(const char *from, const char *to)
+{
+	return mount(from, to, NULL, MS_MOVE, NULL) == 0;
+}
+
+/* What is mounted there, by its descriptor. */
+static bool move_by_fd(const char *from, const char *to)
+{
+	int fd = open_tree(AT_FDCWD, from, OPEN_TREE_CLOEXEC);
+	bool moved = fd >= 0 && move_mount(fd, "", AT_FDCWD, to, MOVE_MOUNT_F_EMPTY_PATH) == 0;
+	int err = errno;
+
+	if (fd >= 0)
+		close(fd);
+	errno = err;
+	return moved;
+}
+
+static void aside_paths(char first[64], char second[64])
+{
+	snprintf(first, 64, "%s/first", aside);
+	snprintf(second, 64, "%s/second", aside);
+}
+
+/* A file system at @aside with two directories, the first of which is a mount as well. */
+static bool aside_make(char first[64], char second[64])
+{
+	aside_paths(first, second);
+	return mount("none", aside, "tmpfs", 0, NULL) == 0 && change(aside, MS_PRIVATE) &&
+	       mkdir(first, 0700) == 0 && mkdir(second, 0700) == 0 &&
+	       mount("none", first, "tmpfs", 0, NULL) == 0;
+}
+
+/* One that is not is undone: who follows has the root that was. */
+static bool pivot_refused(const char *root)
+{
+	char put[80], back[80];
+	bool refused;
+
+	snprintf(put, sizeof(put), "%s/old", root);
+	snprintf(back, sizeof(back), "/old%s", aside);
+	refused = mkdir(put, 0700) == 0 && is_eperm((int)syscall(SYS_pivot_root, root, put));
+	if (!refused)
+		syscall(SYS_pivot_root, "/old", back);
+	return refused;
+}
+
+/* Where all of init's mounts are private: each could be moved. */
+static int by_move(void *arg)
+{
+	char first[64], second[64];
+	bool refused;
+
+	(void)arg;
+	check(aside_make(first, second), "  a mount that is nobody's");
+	refused = !move_by_fd(fs, second) && errno == EPERM;
+	check(refused, "  the file system is not moved away");
+	if (!refused)
+		return 1;
+	check(!move_by_fd("/sys", second) && errno == EPERM, "  nor what holds it");
+	check(!move_by_fd(first, fs) && errno == EPERM, "  nor is another moved over it");
+	refused = !move(fs, second) && errno == EPERM;
+	check(refused, "  nor is it by mount(2)");
+	if (!refused)
+		return 1;
+	check(!move("/sys", second) && errno == EPERM, "  nor what holds it");
+	check(move_by_fd(first, second), "  what is nobody's is moved by its descriptor");
+	refused = pivot_refused(second);
+	check(refused, "  the root stays");
+	if (!refused)
+		return 1;
+	check(umount2(aside, MNT_DETACH) == 0, "  and may go");
+	return 0;
+}
+
+/* Where ours lie on mounts that spread, which the kernel does not move. */
+static int by_move_elsewhere(void *arg)
+{
+	char first[64], second[64];
+
+	(void)arg;
+	check(aside_make(first, second) && move(first, second) && umount2(aside, MNT_DETACH) == 0,
+	      "  where ours cannot be moved others are by mount(2)");
+	check(unshare(CLONE_NEWNS) == 0 && change("/", MS_REC | MS_PRIVATE) &&
+		      aside_make(first, second) && move(fs, second) &&
+		      syscall(SYS_pivot_root, first, first) == 0,
+	      "  another namespace moves its own, and has a root of its own");
 	return 0;
 }
 
@@ -192,14 +283,12 @@ static int by_old_id(void *arg)
 	return 0;
 }
 
-/* mount(2)'s own move names its source by a string, and is not refused. What is left bare is ours all the same. */
-static int by_move(void *arg)
+/* The keeper moved it away. What is left bare is ours all the same. */
+static int by_bare_place(void *arg)
 {
 	char path[128];
 
 	(void)arg;
-	check(change("/", MS_REC | MS_PRIVATE) && mount(fs, aside, NULL, MS_MOVE, NULL) == 0,
-	      "  moved away by mount(2)");
 	check(is_eperm(umount2(aside, MNT_DETACH)), "    it is not unmounted there");
 	check(is_eperm(mount("none", fs, "bpf", 0, NULL)) &&
 		      is_eperm(mount("/tmp", fs, NULL, MS_BIND, NULL)),
@@ -228,8 +317,13 @@ static int own_map(void)
 /* The keeper may: a broken twin's guest is still needed. */
 static void mount_again(void)
 {
+	char first[64], second[64];
+
+	aside_paths(first, second);
+	if (is_bpffs(second))
+		move(second, fs);
 	if (is_bpffs(aside))
-		check(mount(aside, fs, NULL, MS_MOVE, NULL) == 0, "the keeper moves it back");
+		check(move(aside, fs), "the keeper moves it back");
 	if (!is_bpffs(fs))
 		mount("bpf", fs, "bpf", 0, "mode=0700");
 }
@@ -238,7 +332,9 @@ static bool shared_tests(void)
 {
 	unsigned long then[] = { 0, MS_PRIVATE, MS_SHARED };
 	bool ok = change("/", MS_REC | MS_SHARED) && child("plain", 0, by_peer, NULL) == 0 &&
-		  child("plain", 0, by_copy, NULL) == 0 && child("plain", 0, by_master, NULL) == 0;
+		  child("plain", 0, by_copy, NULL) == 0 &&
+		  child("plain", 0, by_master, NULL) == 0 &&
+		  child("plain", 0, by_move_elsewhere, NULL) == 0;
 
 	for (unsigned i = 0; i < 3 && ok; i++)
 		ok = child("plain", 0, by_container, &then[i]) == 0 && is_bpffs(fs);
@@ -254,6 +350,9 @@ bool self_mount_tests(void)
 	mkdir(aside, 0700);
 	ok = child("plain", 0, by_mount, NULL) == 0 && shared_tests() &&
 	     child("plain", 0, by_old_id, &own) == 0 && child("plain", 0, by_move, NULL) == 0;
+	if (ok)
+		check(move(fs, aside) && child("plain", 0, by_bare_place, NULL) == 0,
+		      "  the keeper moves it away");
 	mount_again();
 	rmdir(aside);
 	close(own);

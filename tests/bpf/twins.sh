@@ -34,8 +34,10 @@ place_ruled|full|  a place that has no rules in this generation is nobody's
 room_socket|full|  a room may not send
 self_keeper|self|  no map of ours by id
 self_mounts|self|  the file system is not unmounted lazily
+self_moved|self|  nor is it by mount(2)
 self_objects|self|  no map of ours by id
 self_pins|self|  no descriptor by our pin
+self_pivot|self|  the root stays
 self_receive|self|  no map of ours is given away
 self_rooms|self|  a room is not traced
 self_spread|self|  nor by a copy of it from which that spreads
