@@ -131,7 +131,8 @@ int BPF_PROG(cleat_s_map, struct bpf_map *map)
 }
 
 /* By a descriptor from before a program would be loaded that replaces a part of ours (freplace) or reads there (fentry): its
- * own descriptor, without which it is never attached, is asked for here. */
+ * own descriptor, without which it is never attached, is asked for here. Who loads it for a program of his own and turns it to
+ * ours when he attaches it (BPF_LINK_CREATE with a target) is asked nowhere: bpf/README.md, what stays. */
 static __always_inline int program_for_ours(struct bpf_prog *prog)
 {
 	struct cleat_keeper *self = self_now();

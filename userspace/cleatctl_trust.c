@@ -88,7 +88,9 @@ static int bundle_save(const struct ctl *c, const char *path, struct bundle *b)
 			"hand",
 			path, b->foreign_count);
 	if (b->sequence == BUNDLE_SEQUENCE_MAX)
-		return fail(c, "%s: no spiffe_sequence is above %" PRIu64 ": it stays as it is",
+		return fail(c,
+			    "%s: no spiffe_sequence is above %" PRIu64
+			    ": it stays as it is; edited by hand, with this sequence, it is taken",
 			    path, b->sequence);
 	b->sequence++;
 	err = bundle_print(b, &text);

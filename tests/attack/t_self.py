@@ -204,8 +204,11 @@ def replacement(s):
         s.b.stop()
         s.b.sh("mv %s/v*/link_cleat_file %s/" % (PINS, OTHER))
         s.b.sh("{ %s; } >/run/replaced 2>&1 &" % (elsewhere + replacer("-")))
-        if not refused_start(s.b):      # a set that is not whole: programs are loaded
-            raise Accepted("what was replaced before it was attached: %s, pins %s" % (s.b.read("/run/replaced"), s.b.pins()))
+        begun = not refused_start(s.b)  # a set that is not whole: programs are loaded
+        if s.b.read("/run/replaced").strip() != "ok":
+            raise Wrong("nothing was replaced: " + s.b.read("/run/replaced"))
+        if begun:
+            raise Accepted("what was replaced before it was attached, pins %s" % s.b.pins())
         s.b.sh("rm {1}/link && mv {1}/link_cleat_file {0}/v*/".format(PINS, OTHER))
         s.b.start()
         pinned(s.b)

@@ -194,10 +194,10 @@ chmod 644 "$t"
 two=$w/two/prod.example.json
 mkdir "$w/two" && cp "$t" "$two"
 exec 9>"$w/two/.lock" && flock 9
-watch "$w/two"
+watch "$w/two" || bad 'the directory is watched'
 "$ctl" trust remove --bundle "$two" -- "$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["kid"])' "$w/b.json")" >"$w/removed" 2>&1 9>&- &
 remover=$!
-happened .lock # whoever reads before the lock has read by then
+happened .lock || bad 'somebody comes to the lock' # whoever reads before it has read by then
 mkdir "$w/three" && cp "$t" "$w/three/" && "$ctl" trust add --bundle "$w/three/prod.example.json" "$w/a2.json" >/dev/null &&
 	mv "$w/three/prod.example.json" "$two"
 exec 9>&-
@@ -503,15 +503,15 @@ revoke_aside() { # arguments...: and waits until it waits
 	: >"$w/revoked" # or what the one before said would be read
 	"$ctl" revoke "$@" >"$w/revoked" 2>&1 9>&- &
 	revoking=$!
-	await 'a cleatd is starting' "$w/revoked"
+	await 'a cleatd is starting' "$w/revoked" || bad 'revoke says that it waits' "$(cat "$w/revoked")"
 }
 # It holds its place, and waits for the counters that the room of the daemon before may still write.
 hold "$w/run/cleat/private/counters.sign"
-watch "$w/run/cleat"
+watch "$w/run/cleat" || bad 'the directory is watched'
 "$b/cleatd" run --config-dir "$w/etc" --state-dir "$w/lib" --audit "$w/audit.jsonl" --level reduced \
 	--cgroup "$mount$cg" 2>"$w/log" 9>&- &
 daemon=$!
-happened sign.sock # the list is read by then
+happened sign.sock || bad 'the daemon comes to its sockets' # the list is read by then
 revoke_aside host --state-dir "$w/lib" spiffe://prod.example/host/y
 exec 9>&-
 wait "$revoking" && grep -q 'host/y: revoked, in force as generation' "$w/revoked" &&
