@@ -9,8 +9,8 @@
 
 struct ours {
 	unsigned count;
-	uint32_t programs[KERN_SET_MAX];
-	uint32_t btfs[KERN_SET_MAX];
+	uint32_t programs[KERN_SET_MAX + 1];
+	uint32_t btfs[KERN_SET_MAX + 1];
 };
 
 static bool program_of(int fd, struct bpf_prog_info *ret)
@@ -36,17 +36,26 @@ static bool link_of(int fd, struct bpf_link_info *ret)
 	return fd >= 0 && bpf_obj_get_info_by_fd(fd, ret, &len) == 0;
 }
 
+static void add(struct ours *o, const struct bpf_prog_info *program)
+{
+	o->programs[o->count] = program->id;
+	o->btfs[o->count++] = program->btf_id;
+}
+
 static void ours_of(const struct kern_set *s, struct ours *ret)
 {
+	struct bpf_prog_info walk;
+
 	*ret = (struct ours){ 0 };
+	if (program_of(s->walk, &walk))
+		add(ret, &walk);
 	for (unsigned i = 0; i < s->link_count; i++) {
 		struct bpf_prog_info program;
 		struct bpf_link_info link;
 
 		if (!link_of(s->links[i].fd, &link) || !program_by_id(link.prog_id, &program))
 			continue;
-		ret->programs[ret->count] = program.id;
-		ret->btfs[ret->count++] = program.btf_id;
+		add(ret, &program);
 	}
 }
 
