@@ -46,9 +46,33 @@ static int instructions(const struct host *h, int kind)
 		return -1;
 	cpu = (cpu_of_ns(room) - cpu) / REQUESTS;
 	bare = (uint64_t)(kind == SIGN ? bare_sign_ns(REQUESTS) : bare_verify_ns(REQUESTS));
-	report_note("%-6s %llu instructions in the room, %llu of the bare P-256 operation",
-		    kinds[kind], (unsigned long long)cpu, (unsigned long long)bare);
+	report_note("%-6s %llu instructions in the room, %llu of the bare P-256 operation: %.2f",
+		    kinds[kind], (unsigned long long)cpu, (unsigned long long)bare,
+		    cpu ? (double)bare / (double)cpu : 0);
 	return 0;
+}
+
+/* The row sign-alone: of both ends and the kernel, for nothing else runs on the only processor. */
+static int instructions_alone(const struct host *h)
+{
+	struct echo e;
+	int err = echo_start(&e);
+	uint64_t ours = wall_ns(), bare;
+
+	for (unsigned i = 0; i < REQUESTS && err == 0; i++)
+		err = ask_sign(h->sign[0], h->pairs[0].client, &tokens[i]);
+	bare = wall_ns();
+	ours = bare - ours;
+	for (unsigned i = 0; i < REQUESTS && err == 0; i++)
+		err = echo_ask(&e, h->pairs[0].client);
+	bare = wall_ns() - bare;
+	echo_stop(&e);
+	if (err == 0)
+		report_note(
+			"one sign at a time: %llu instructions, %llu of a bare signature behind a round trip: %.2f",
+			(unsigned long long)ours / REQUESTS, (unsigned long long)bare / REQUESTS,
+			(double)ours / (double)bare);
+	return err;
 }
 
 /* ---- system calls ---- */
@@ -159,6 +183,8 @@ void part_cost(const struct bench *b)
 		err = system_calls(b, &h, kind);
 	for (int kind = 0; kind < KINDS && err == 0 && b->icount; kind++)
 		err = instructions(&h, kind);
+	if (err == 0 && b->icount)
+		err = instructions_alone(&h);
 	if (!b->icount)
 		report_note("instructions: make bench-guest counts them");
 	if (err < 0)
