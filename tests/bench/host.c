@@ -11,6 +11,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mount.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -150,6 +152,14 @@ static int notify_listen(const char *path)
 	return fd;
 }
 
+/* Daemons stand side by side here, and one bpffs holds one kernel side. */
+static bool own_bpffs(void)
+{
+	return unshare(CLONE_NEWNS) == 0 &&
+	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount("bpf", "/sys/fs/bpf", "bpf", 0, NULL) == 0;
+}
+
 static void daemon_exec(const struct bench *b, const struct host *h)
 {
 	char program[300], config[300], state[300], run[300], audit[300], attach[300], log[300];
@@ -165,6 +175,10 @@ static void daemon_exec(const struct bench *b, const struct host *h)
 	fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 	dup2(fd, 1);
 	dup2(fd, 2);
+	if (!own_bpffs()) {
+		perror("a bpffs of its own");
+		_exit(126);
+	}
 	execl(program, program, "run", "--config-dir", config, "--state-dir", state,
 	      "--runtime-dir", run, "--audit", audit, "--level", b->level, "--cgroup", attach,
 	      NULL);
