@@ -14,11 +14,8 @@ static const struct {
 	const char *name;
 	void (*run)(const struct bench *b);
 } parts[] = {
-	{ "requests", part_requests },
-	{ "connect", part_connect },
-	{ "scale", part_scale },
-	{ "fair", part_fair },
-	{ "cost", part_cost },
+	{ "requests", part_requests }, { "connect", part_connect }, { "scale", part_scale },
+	{ "fair", part_fair },	       { "cost", part_cost },
 };
 
 static int options_parse(struct bench *b, int argc, char **argv)

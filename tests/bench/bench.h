@@ -144,6 +144,7 @@ struct host {
 	char inside[256]; /* directory of the workload's cgroup */
 	pid_t pid, sign_room, check_room;
 	int listener;
+	int keeper;		/* cgroup.procs of the daemon, at level full; -1: none */
 	int sign[HOST_CLIENTS]; /* API connections */
 	int check[HOST_CLIENTS];
 	struct pair pairs[HOST_PAIRS];
@@ -156,6 +157,8 @@ int host_write(const struct bench *b, const char *name, unsigned workloads, unsi
 int host_start(const struct bench *b, struct host *h);
 /* Moves this process into the workload's cgroup. */
 int host_enter(const struct host *h);
+/* And to where the daemon may be signalled and its rooms traced, at level full; else it stays where it is. */
+void host_leave(const struct host *h);
 void host_stop(struct host *h);
 /* Bytes, of all its processes: proportional and resident set. */
 int host_memory(const struct host *h, double *ret_pss, double *ret_rss);

@@ -92,7 +92,7 @@ static bool traced(pid_t pid)
 }
 
 /* strace on @room, when it has attached; -1 with nothing left behind when it cannot. */
-static pid_t tracer_start(pid_t room, const char *file)
+static pid_t tracer_start(const struct host *h, pid_t room, const char *file)
 {
 	uint64_t limit = wall_ns() + ATTACH_LIMIT_S * 1000000000ull;
 	char pid[16];
@@ -102,6 +102,7 @@ static pid_t tracer_start(pid_t room, const char *file)
 	fflush(stdout);
 	child = fork();
 	if (child == 0) {
+		host_leave(h);
 		if (!freopen("/dev/null", "w", stderr))
 			_exit(126);
 		execlp("strace", "strace", "-f", "-c", "-U", "calls,name", "-o", file, "-p", pid,
@@ -153,7 +154,7 @@ static int system_calls(const struct bench *b, const struct host *h, int kind)
 	int err;
 
 	snprintf(file, sizeof(file), "%s/calls.%s", b->scratch, kinds[kind]);
-	tracer = tracer_start(room, file);
+	tracer = tracer_start(h, room, file);
 	if (tracer < 0) {
 		report_note("%-6s system calls: not counted: strace cannot attach to the room",
 			    kinds[kind]);

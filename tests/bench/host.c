@@ -110,7 +110,7 @@ int host_write(const struct bench *b, const char *name, unsigned workloads, unsi
 	       struct host *ret)
 {
 	static const char *const dirs[] = { "etc/trust", "run" };
-	struct host h = { .listener = -1 };
+	struct host h = { .listener = -1, .keeper = -1 };
 	char path[300], cgroup[256];
 
 	for (unsigned i = 0; i < HOST_CLIENTS; i++)
@@ -185,6 +185,32 @@ static void daemon_exec(const struct bench *b, const struct host *h)
 	_exit(127);
 }
 
+/* At level full the daemon's own cgroup is where one must be to signal it or trace a room. -1: this is not that level. */
+static int keeper_open(const struct bench *b, pid_t daemon)
+{
+	const int mount = (int)(strlen(b->cgroup) - strlen(b->cgroup_path));
+	char path[600], line[300], place[256];
+	owned_file FILE *f = NULL;
+
+	if (strcmp(b->level, "full") != 0)
+		return -1;
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", daemon);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "0::%255s", place) == 1) {
+			snprintf(path, sizeof(path), "%.*s%s/cgroup.procs", mount, b->cgroup,
+				 place);
+			return open(path, O_WRONLY | O_CLOEXEC);
+		}
+	return -1;
+}
+
+void host_leave(const struct host *h)
+{
+	if (h->keeper >= 0 && write(h->keeper, "0", 1) != 1)
+		perror("the daemon's cgroup");
+}
+
 /* The children of @pid, by what they were told to be. */
 static pid_t room_of(pid_t pid, const char *room)
 {
@@ -255,6 +281,7 @@ int host_start(const struct bench *b, struct host *h)
 		return -1;
 	h->sign_room = room_of(h->pid, "sign");
 	h->check_room = room_of(h->pid, "check");
+	h->keeper = keeper_open(b, h->pid);
 	return h->sign_room && h->check_room && host_enter(h) == 0 ? connect_all(h) : -1;
 }
 
@@ -282,9 +309,13 @@ void host_stop(struct host *h)
 	if (h->listener >= 0)
 		close(h->listener);
 	if (h->pid > 0) {
+		host_leave(h);
 		kill(h->pid, SIGTERM);
 		waitpid(h->pid, NULL, 0);
 	}
+	if (h->keeper >= 0)
+		close(h->keeper);
+	h->keeper = -1;
 	h->pid = 0;
 }
 
