@@ -170,7 +170,7 @@ POLICY_COMPILER := $(basename $(patsubst userspace/%,%,$(wildcard userspace/edge
 TEST_image      := room/image edge/keys $(POLICY_COMPILER)
 TEST_caller     := room/caller edge/peer edge/cgroupfs base/bytes base/clock
 TEST_config_view := edge/kern_map
-TEST_peer       := edge/peer edge/cgroupfs base/bytes base/file
+TEST_peer       := edge/peer edge/cgroupfs base/bytes
 TEST_place      := room/place base/file base/clock
 TEST_ask        := lib/ask lib/cleat
 TEST_policy_yaml := $(POLICY_COMPILER)
@@ -244,15 +244,17 @@ check-vectors: $(VECTOR_BIN) ## test vectors
 	$(Q)BUILD=$(B) VECTORS=$(VECTORS) tests/vectors/run
 
 # ---- the daemon itself, on this machine -------------------------------------------------------------------------
+# Twins of the daemon, and the native attack that each must fail.
+DAEMON_TWINS := watch_links=attack_091_hook_taken_away fall_written=attack_091_fall_that_cannot_be_written \
+	reaper_strange=attack_113_carried_in_queues api_sender=attack_053_another_process_sends \
+	sender_ids=attack_053_another_process_sends config_closed=rooms_are_jailed
 check-native: $(B)/cleatd $(B)/cleatctl $(TOP)/e2e/protocol_client ## the daemon natively at level reduced
 	$(Q)BUILD=$(B) tests/e2e/own_bpffs tests/e2e/native_reduced.sh
 	$(Q)BUILD=$(B) tests/e2e/own_bpffs tests/e2e/cleatctl.sh
 	$(Q)$(MAKE) --no-print-directory $(ACTORS) TWIN=
-	$(Q)for t in watch_links fall_written reaper_strange api_sender sender_ids config_closed; do $(MAKE) --no-print-directory TWIN=$$t $(TOP)/twin/$$t/cleatd || exit 1; done
+	$(Q)for p in $(DAEMON_TWINS); do t=$${p%=*}; $(MAKE) --no-print-directory TWIN=$$t $(TOP)/twin/$$t/cleatd || exit 1; done
 	$(Q)BUILD=$(B) tests/e2e/own_bpffs tests/attack/native/run attack_091 attack_113
-	$(Q)tests/e2e/own_bpffs tests/attack/native/daemon_twins $(TOP) watch_links=attack_091_hook_taken_away \
-		fall_written=attack_091_fall_that_cannot_be_written reaper_strange=attack_113_carried_in_queues api_sender=attack_053_another_process_sends \
-		sender_ids=attack_053_another_process_sends config_closed=rooms_are_jailed
+	$(Q)tests/e2e/own_bpffs tests/attack/native/daemon_twins $(TOP) $(DAEMON_TWINS)
 
 # ---- attacks on verify() natively: tests of attacks.md A on the daemon's own code, each with its broken twins ------
 ATTACK_SRC := $(wildcard tests/attack/native/*.c)
@@ -450,7 +452,7 @@ $(TOP)/e2e/%: tests/e2e/clients/%.c $(TOP)/libcleat.a
 
 bench: programs ## ratios against a baseline of the same run, natively at level reduced; build/bench.json
 	$(Q)$(MAKE) --no-print-directory $(B)/bench/bench
-	$(Q)BUILD=$(B) tests/e2e/own_bpffs tests/bench/run
+	$(Q)BUILD=$(B) tests/bench/run
 
 bench-guest: programs ## what a request costs a room at level full, in instructions, in a guest that counts them
 	$(Q)$(MAKE) --no-print-directory $(B)/bench/bench

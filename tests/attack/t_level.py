@@ -21,17 +21,6 @@ def scene(s):
     return good, svc
 
 
-def comes_up(host, *words):
-    """Does it start at level full? If not it says so with these words."""
-    try:
-        host.start(args="--level full")
-        return True
-    except Wrong as e:
-        if not all(w in str(e) for w in words):
-            raise
-        return False
-
-
 def looked_ns(clock):
     return clock.must("now")["boot"]
 
@@ -107,7 +96,7 @@ def ftrace_off_at_start(s):
     turn_ftrace(s.a, False)
     up = False
     try:
-        up = comes_up(s.a, "not-armed")
+        up = s.a.comes_up("not-armed", args="--level full")
         if up:
             raise Accepted("level %s while no LSM hook runs" % status(s.a)["level"])
     finally:
@@ -183,7 +172,7 @@ def not_listed(s):
     s.a.write(fake, "lockdown,capability,yama,apparmor")
     s.a.sh("mount --bind %s %s" % (fake, real))
     try:
-        if comes_up(s.a, "reason=not-armed", "lsm="):
+        if s.a.comes_up("reason=not-armed", "lsm=", args="--level full"):
             raise Accepted("level %s although the kernel names no bpf" % status(s.a)["level"])
     finally:
         s.a.stop()

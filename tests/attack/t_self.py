@@ -163,17 +163,6 @@ def replacer(where=""):
         OTHER, BUILD_MAIN, where)
 
 
-def refused_start(host):
-    """True: the start was refused, and said why."""
-    try:
-        host.start()
-    except Wrong as e:
-        if "freplace" not in str(e):
-            raise
-        return True
-    return False
-
-
 @test(93, 159, name="a_part_of_ours_replaced", twin=("self_replace", "pins_replaced", "made_replaced"))
 def replacement(s):
     """A program in the place of one of our functions (freplace), of which the program's id and tag say nothing: not by its
@@ -195,7 +184,7 @@ def replacement(s):
         s.accepted(good, svc)
         s.b.stop()
         s.b.sh(replacer())              # as the keeper, and who had a descriptor in a moment when LSM was silent
-        if not refused_start(s.b):
+        if s.b.comes_up("freplace"):
             raise Accepted("pins of which a part is another's are adopted")
         s.b.sh("rm " + OTHER + "/link")
         s.b.start()
@@ -204,7 +193,7 @@ def replacement(s):
         s.b.stop()
         s.b.sh("mv %s/v*/link_cleat_file %s/" % (PINS, OTHER))
         s.b.sh("{ %s; } >/run/replaced 2>&1 &" % (elsewhere + replacer("-")))
-        begun = not refused_start(s.b)  # a set that is not whole: programs are loaded
+        begun = s.b.comes_up("freplace")  # a set that is not whole: programs are loaded
         if s.b.read("/run/replaced").strip() != "ok":
             raise Wrong("nothing was replaced: " + s.b.read("/run/replaced"))
         if begun:

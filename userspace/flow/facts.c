@@ -27,7 +27,7 @@ static uint32_t level_of_epoch(const struct cleat_config *now, uint32_t epoch)
 
 static enum reason armed(const struct cleat_config *view, struct cleat_config *ret)
 {
-	if (kern_config_look(view, ret) < 0 || !ret->epoch || ret->level == CLEAT_LEVEL_NONE)
+	if (kern_config_look(view, ret) < 0 || !kern_is_armed(ret))
 		return REASON_NOT_ARMED;
 	return REASON_OK;
 }

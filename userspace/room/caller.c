@@ -42,7 +42,7 @@ void caller_identify(const struct facts_maps *maps, const struct policy_image *p
 	struct cleat_config config;
 
 	*ret = (struct caller){ .pidfd = -1 };
-	if (kern_config_look(maps->config, &config) < 0 || config.epoch == 0)
+	if (kern_config_look(maps->config, &config) < 0 || !kern_was_armed(&config))
 		ret->reason = REASON_NOT_ARMED;
 	else if (config.level == CLEAT_LEVEL_FULL)
 		ret->reason = facts_caller(maps, p, api_fd, &ret->tag, &ret->level);

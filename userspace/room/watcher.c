@@ -15,10 +15,9 @@
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 
-#define MS	UINT64_C(1000000)
-#define LOOK_MS 300
-#define PINS_MS                                                                                    \
-	550 /* every other look is one at the pins, too: dear, and nothing is lost while we live */
+#define MS	       UINT64_C(1000000)
+#define LOOK_MS	       300
+#define PINS_MS	       550   /* so every other look: dear, and nothing is lost while we live */
 #define PROBE_MS       500   /* from one probe's start to the next's */
 #define PROBE_LIMIT_MS 10000 /* a child that says nothing for so long says nothing */
 #define GAP_MS	       1000  /* between two looks: worth a line */
