@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/twin.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -113,7 +114,7 @@ int channel_serve(int channel, const struct channel_entry *table, size_t count,
 	return -EPROTO;
 }
 
-bool channel_passes(int fd)
+int channel_passes(int fd)
 {
 	char byte;
 	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };
@@ -126,14 +127,20 @@ bool channel_passes(int fd)
 	};
 	owned_fd int got = -1;
 	int ends[2];
+	int err = channel_pair(ends);
 
-	if (channel_pair(ends) < 0)
-		return false;
-	bool sent = channel_send(ends[0], 0, NULL, 0, fd) == 0 &&
-		    recvmsg(ends[1], &msg, MSG_CMSG_CLOEXEC) > 0;
-	bool passed = sent && fd_of(&msg, &got) && got >= 0;
+	if (err < 0)
+		return err;
+	err = channel_send(ends[0], 0, NULL, 0, fd);
+	if (err == 0 && recvmsg(ends[1], &msg, MSG_CMSG_CLOEXEC) < 0)
+		err = -errno;
+	if (err == 0 && (!fd_of(&msg, &got) || got < 0)) {
+		/* cut off by the kernel, which does not say why: no place, or not allowed */
+		owned_fd int place = fcntl(ends[0], F_DUPFD_CLOEXEC, 0);
 
+		err = place < 0 ? -errno : -EACCES;
+	}
 	close(ends[0]);
 	close(ends[1]);
-	return passed;
+	return err;
 }

@@ -21,7 +21,11 @@
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 
-#define NOT_PASSED "another LSM lets no room have it"
+/* Of channel_passes(). */
+static const char *pass_trouble(int err)
+{
+	return err == -EACCES ? "another LSM lets no room have it" : strerror(-err);
+}
 
 /* ---- the policy ---- */
 
@@ -68,16 +72,16 @@ int kernel_keys_send(struct kernel_room *k, char *error, size_t error_cap)
 	owned_fd int current = -1, next = -1;
 	const char *name = KEYS_HOST_FILE;
 	int err = keys_open(k->o.state_dir, &current);
-	bool passes = err < 0 || channel_passes(current);
+	int not_passed = err < 0 ? 0 : channel_passes(current);
 
-	if (err == 0 && passes) {
+	if (err == 0 && not_passed == 0) {
 		name = KEYS_NEXT_FILE;
 		err = keys_open_next(k->o.state_dir, &next);
 		err = err == -ENOENT ? 0 : err;
-		passes = next < 0 || channel_passes(next);
+		not_passed = next < 0 ? 0 : channel_passes(next);
 	}
-	if (!passes)
-		err = -EACCES;
+	if (not_passed < 0)
+		err = not_passed;
 	/* before anything is sent: a file that is not right changes nothing */
 	if (err == 0)
 		err = key_send(k, 0, current);
@@ -86,7 +90,7 @@ int kernel_keys_send(struct kernel_room *k, char *error, size_t error_cap)
 			       : key_send(k, 1, next);
 	if (err < 0)
 		snprintf(error, error_cap, "%s/%s: %s", k->o.state_dir, name,
-			 passes ? keys_trouble(err) : NOT_PASSED);
+			 not_passed < 0 ? pass_trouble(not_passed) : keys_trouble(err));
 	return err;
 }
 
@@ -152,19 +156,20 @@ static void reload_outcome(struct kernel_room *k, const char *error)
 /* Whoever rotates logs renames the file and reloads. Where a new one cannot be had the old one goes on. */
 static int audit_renew(struct kernel_room *k)
 {
-	const char *trouble = NULL;
+	char trouble[96] = "";
 	owned_fd int fd = -1;
 	struct stat was, is;
 	int err = place_audit(k->o.audit, &fd);
 
 	if (err < 0)
-		trouble = strerror(-err);
+		snprintf(trouble, sizeof(trouble), "%s", strerror(-err));
 	else if (fstat(k->audit, &was) == 0 && fstat(fd, &is) == 0 && was.st_dev == is.st_dev &&
 		 was.st_ino == is.st_ino)
 		return 0;
-	else if (!channel_passes(fd))
-		trouble = NOT_PASSED ": restart to rotate";
-	if (trouble) {
+	else if ((err = channel_passes(fd)) < 0)
+		snprintf(trouble, sizeof(trouble), "%s: %s", pass_trouble(err),
+			 err == -EACCES ? "restart to rotate" : "reload again");
+	if (trouble[0]) {
 		log_error("audit", "path=\"%s\" error=\"%s\" kept=\"the file before\"", k->o.audit,
 			  trouble);
 		return 0;
