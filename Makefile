@@ -190,7 +190,8 @@ TEST_jail       := room/jail room/jail_calls room/jail_users edge/seccomp edge/c
 TEST_reader     := room/reader edge/keys room/channel room/rooms room/image room/jail room/jail_calls room/jail_users \
 	edge/seccomp edge/cgroupfs edge/peer base/log base/file $(POLICY_COMPILER)
 TEST_secret     := edge/keys edge/sig edge/sig_secret base/bytes base/file
-TEST_sign       := flow/sign edge/bundle_print $(POLICY_COMPILER)
+TEST_sign       := flow/seq flow/sign edge/bundle_print $(POLICY_COMPILER)
+TEST_facts      := flow/facts edge/sig model/binding model/reason base/bytes base/clock
 TEST_memory     := room/memory model/window model/reason
 TEST_door       := room/door room/door_message room/share room/loop room/reaper model/reason
 TEST_reaper     := room/reaper
@@ -270,10 +271,10 @@ check-attack: $(ATTACK_BIN) ## forged tokens, natively
 	$(Q)tests/lint/run-units $(ATTACK_BIN)
 
 # A twin here is the same objects, but for those that hold the one check.
-check-attack-twins: $(addprefix $(B)/unit/,bundle verify policy policy_yaml place ask memory channel keys jail secret account share reaper caller config_view) $(ATTACK_BIN) ## every native twin must be caught with an accept
+check-attack-twins: $(addprefix $(B)/unit/,bundle verify policy policy_yaml place ask memory channel keys jail secret account share reaper caller peer facts config_view) $(ATTACK_BIN) ## every native twin must be caught with an accept
 	$(Q)CC="$(CC)" CFLAGS='$(ALL_CFLAGS)' LDFLAGS='$(ALL_LDFLAGS)' LIBS='$(UNIT_LIBS)' \
 		tests/attack/native/twins $(B) $(CODE_BELOW_ROOM) userspace/room/place.c userspace/room/memory.c userspace/room/account.c userspace/room/account_refusals.c userspace/room/account_rate.c \
-		userspace/room/channel.c userspace/room/jail.c userspace/room/jail_calls.c userspace/room/jail_users.c userspace/room/share.c userspace/room/reaper.c userspace/room/caller.c userspace/edge/peer.c userspace/edge/kern_map.c \
+		userspace/room/channel.c userspace/room/jail.c userspace/room/jail_calls.c userspace/room/jail_users.c userspace/room/share.c userspace/room/reaper.c userspace/room/caller.c userspace/flow/facts.c userspace/edge/kern_map.c \
 		userspace/edge/seccomp.c $(LIBSRC)
 
 # ---- pins: restarts, upgrades and what may lie there instead, natively at level reduced -----------------------------

@@ -97,7 +97,7 @@ static void reuse_check(void)
 	check(pair_open(&p, "127.0.0.1", "127.0.0.1") && tag_of(p.client, &before),
 	      "reuse: connect");
 	unspec(p.client);
-	check(peer_tcp(p.client, &cookie) == REASON_OK && !peer_established(p.client) &&
+	check(peer_tcp(p.client, &cookie) == REASON_OK && peer_stands(p.client, -1) != REASON_OK &&
 		      tag_of(p.client, &c) &&
 		      (c.state == CLEAT_STATE_BORN || world.level == CLEAT_LEVEL_REDUCED),
 	      "  then it is no connection");

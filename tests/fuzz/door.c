@@ -27,6 +27,12 @@ bool caller_sent(const struct caller *c, const struct ucred *sender)
 	return true;
 }
 
+bool caller_alive(const struct caller *c)
+{
+	(void)c;
+	return true;
+}
+
 static void identify(void *room, int fd, struct caller *ret)
 {
 	(void)room;

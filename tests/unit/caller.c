@@ -162,9 +162,12 @@ Test(caller, the_number_of_a_dead_process)
 {
 	const struct ucred mine = message_of(&one);
 
-	cr_expect(caller_sent(&caller, &mine), "alive");
+	cr_expect(caller_sent(&caller, &mine) && caller_alive(&caller), "alive");
 	client_end(&one);
-	cr_expect(!caller_sent(&caller, &mine), "accepted: twin=sender_alive: after its death");
+	cr_expect(caller_sent(&caller, &mine), "the same number");
+	cr_expect(!caller_alive(&caller), "accepted: twin=caller_alive: after its death");
+	cr_expect_eq(caller_asker(&caller).pidfd, caller.pidfd,
+		     "facts_connection() asks that, too");
 }
 
 Test(caller, level_full_has_asked_the_kernel)
@@ -172,6 +175,6 @@ Test(caller, level_full_has_asked_the_kernel)
 	const struct ucred others = message_of(&other);
 
 	caller.pidfd = -1;
-	cr_expect(caller_sent(&caller, &others));
+	cr_expect(caller_sent(&caller, &others) && caller_alive(&caller));
 	client_end(&one);
 }

@@ -28,7 +28,7 @@
 static struct loop *loop;
 static char dir[] = "/tmp/door-XXXXXX";
 static struct sockaddr_un at = { .sun_family = AF_UNIX };
-static bool sender_is_other;
+static bool sender_is_other, caller_is_dead;
 static enum reason known = REASON_OK; /* who connects, from now on, and of which workload */
 static uint32_t label;
 static atomic_int end_of_it = -1; /* its pidfd, as at level reduced */
@@ -40,6 +40,12 @@ bool caller_sent(const struct caller *c, const struct ucred *sender)
 	(void)c;
 	(void)sender;
 	return !sender_is_other;
+}
+
+bool caller_alive(const struct caller *c)
+{
+	(void)c;
+	return !caller_is_dead;
 }
 
 static void identify(void *room, int fd, struct caller *ret)
@@ -354,6 +360,15 @@ Test(door, another_sender_than_who_connected)
 	cr_assert_str_eq(answer.head.word, "peer-gone");
 	sender_is_other = false;
 	honest(fd, 3);
+
+	/* asked here where no room asks it with the rest, about a connection */
+	caller_is_dead = true;
+	h.serial = 4;
+	send_with(fd, &h, sizeof(h), NULL, 0);
+	cr_assert_eq(receive(fd), sizeof(answer));
+	cr_assert_str_eq(answer.head.word, "peer-gone");
+	caller_is_dead = false;
+	honest(fd, 5);
 }
 
 /* Who cannot be identified is told so once; then it may connect anew. */

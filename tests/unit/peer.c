@@ -10,9 +10,13 @@
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
 	ESTABLISHED = 1,
@@ -39,13 +43,13 @@ static int state_of(int fd)
 	return i.tcpi_state;
 }
 
-/* The state, once it is there; and peer_established()'s word. */
+/* The state, once it is there; and peer_stands()'s word. */
 static void judge(int fd, int state, bool expect, const char *what)
 {
 	for (int i = 0; i < 2000 && state_of(fd) != state; i++)
 		poll(NULL, 0, 1);
 	cr_assert_eq(state_of(fd), state, "%s: state %d", what, state_of(fd));
-	cr_expect_eq(peer_established(fd), expect, "%s", what);
+	cr_expect_eq(peer_stands(fd, -1) == REASON_OK, expect, "%s", what);
 }
 
 static void connected(void)
@@ -146,6 +150,32 @@ Test(peer, connecting)
 
 Test(peer, nothing_that_could_be_asked)
 {
-	cr_expect(!peer_established(-1));
-	cr_expect(!peer_established(STDIN_FILENO));
+	cr_expect_eq(peer_stands(-1, -1), REASON_NOT_ESTABLISHED);
+	cr_expect_eq(peer_stands(STDIN_FILENO, -1), REASON_NOT_ESTABLISHED);
+}
+
+/* The connection is judged of one process: once that has ended, its number may be the next one's. */
+Test(peer, who_asks_must_live)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		for (;;)
+			pause();
+	owned_fd int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	siginfo_t info;
+
+	cr_assert_geq(pidfd, 0);
+	cr_expect_eq(peer_stands(one, pidfd), REASON_OK);
+	cr_expect_eq(peer_stands(listener, pidfd), REASON_NOT_ESTABLISHED);
+	kill(pid, SIGKILL);
+	cr_assert_eq(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	cr_expect_eq(peer_stands(one, pidfd), REASON_PEER_GONE,
+		     "accepted: twin=sender_alive: before it was waited for");
+	cr_assert_eq(waitpid(pid, NULL, 0), pid);
+	cr_expect_eq(peer_stands(one, pidfd), REASON_PEER_GONE,
+		     "accepted: twin=sender_alive: after its death");
+	cr_expect_eq(peer_stands(listener, pidfd), REASON_PEER_GONE,
+		     "accepted: twin=sender_alive: and no connection");
+	cr_expect_eq(peer_stands(one, -1), REASON_OK, "of nobody");
 }

@@ -31,8 +31,8 @@ static uint64_t now_s = NOW_S;
 static bool synchronised = true, tag_same = true;
 static enum reason facts = REASON_OK;
 static struct connection_facts on;
-static struct cleat_seq seq;
-static int seq_get_error, seq_put_error;
+static struct cleat_seq seq, others[4]; /* by descriptor */
+static int seq_get_error, seq_put_error, seq_gets, seq_puts;
 
 uint64_t clock_real_ns(void)
 {
@@ -45,14 +45,13 @@ bool clock_synchronised(void)
 }
 
 enum reason facts_connection(const struct facts_maps *maps, const struct policy_image *p,
-			     const struct host_facts *host, const struct cleat_caller *caller,
-			     uint32_t caller_level, int sock_fd, struct connection_facts *ret)
+			     const struct host_facts *host, const struct facts_asker *asker,
+			     int sock_fd, struct connection_facts *ret)
 {
 	(void)maps;
 	(void)p;
 	(void)host;
-	(void)caller;
-	(void)caller_level;
+	(void)asker;
 	(void)sock_fd;
 	*ret = on;
 	return facts;
@@ -61,17 +60,17 @@ enum reason facts_connection(const struct facts_maps *maps, const struct policy_
 int kern_seq_get(int map, int sock_fd, struct cleat_seq *ret)
 {
 	(void)map;
-	(void)sock_fd;
-	*ret = seq;
+	seq_gets++;
+	*ret = sock_fd ? others[sock_fd] : seq;
 	return seq_get_error;
 }
 
 int kern_seq_put(int map, int sock_fd, const struct cleat_seq *value)
 {
 	(void)map;
-	(void)sock_fd;
+	seq_puts++;
 	if (!seq_put_error)
-		seq = *value;
+		*(sock_fd ? &others[sock_fd] : &seq) = *value;
 	return seq_put_error;
 }
 
@@ -98,6 +97,7 @@ static const char policy[] = "version: 1\n"
 static void *image;
 static const struct policy_image *p;
 static struct sign_identities *identities;
+static struct seq_book *seqs;
 static struct sig_key *host_key;
 static struct sig_key *neighbour; /* in the bundle, too, as host b's */
 static const struct host_facts host = { .ueid = { 1, 2, 3 }, .bootseed = { 4, 5, 6 } };
@@ -152,6 +152,7 @@ static void start(void)
 	cr_assert_eq(sig_key_new(&neighbour), 0);
 	policy_load(policy, NULL);
 	cr_assert_eq(sign_identities_new(host_key, &host, &identities), 0);
+	cr_assert_eq(seq_book_new(3, &seqs), 0);
 	caller = (struct cleat_caller){ .owner = { 1, policy_workload_by_id(p, CALLER)->label,
 						   1001 } };
 	on = (struct connection_facts){
@@ -165,12 +166,15 @@ static void start(void)
 	};
 	memset(on.cb, 0xcb, sizeof(on.cb));
 	memset(on.ns, 0x22, sizeof(on.ns));
-	ask = (struct sign_ask){ .audience = SERVICE, .audience_len = strlen(SERVICE) };
+	ask = (struct sign_ask){ .audience = SERVICE,
+				 .audience_len = strlen(SERVICE),
+				 .seq = seqs };
 }
 
 static void stop(void)
 {
 	sign_identities_free(identities);
+	seq_book_free(seqs);
 	sig_key_free(host_key);
 	sig_key_free(neighbour);
 	free(image);
@@ -182,8 +186,10 @@ static enum reason run(void)
 {
 	static const struct facts_maps maps = { .tags = 1, .callers = 2 };
 
+	const struct facts_asker asker = { &caller, CLEAT_LEVEL_FULL, -1 };
+
 	memset(&got.wpt, 0xa5, 64);
-	enum reason r = sign(p, identities, &maps, &host, &caller, CLEAT_LEVEL_FULL, &ask, &got);
+	enum reason r = sign(p, identities, &maps, &host, &asker, &ask, &got);
 
 	cr_assert((r == REASON_OK) == (got.wpt_len > 0), "no token with a refusal");
 	cr_assert((r == REASON_OK) == (got.wit_len > 0));
@@ -326,6 +332,78 @@ Test(sign, a_number_is_never_given_twice)
 	cr_assert_eq(run(), REASON_OK);
 	cr_assert_eq(got.claims.seq, 1);
 	cr_assert_eq(seq.generation, 2);
+}
+
+/* The next number of socket @fd, as asked without a signature. */
+static uint64_t numbered(int fd, uint64_t cookie, uint32_t generation)
+{
+	uint64_t n = 0;
+
+	cr_assert_eq(seq_next(seqs, fd, cookie, generation, &n), REASON_OK);
+	cr_assert_geq(others[fd].last, n, "accepted: the next daemon gives %ju again",
+		      (uintmax_t)n);
+	cr_assert_eq(others[fd].generation, generation);
+	return n;
+}
+
+Test(sign, a_number_that_is_remembered_is_not_asked_for)
+{
+	uint64_t n;
+
+	others[1] = (struct cleat_seq){ .generation = 1, .last = 41 }; /* by the daemon before */
+	cr_assert_eq(numbered(1, 7, 1), 42);
+	cr_assert_eq(seq_gets, 1);
+	cr_assert_eq(numbered(1, 7, 1), 43);
+	cr_assert_eq(seq_gets, 1);
+	cr_assert_eq(numbered(1, 7, 2), 1, "another connection");
+	cr_assert_eq(numbered(1, 7, 2), 2);
+	cr_assert_eq(numbered(2, 7 + 1024, 1), 1, "another socket in its place");
+	cr_assert_eq(numbered(1, 7, 2), 3);
+	cr_assert_eq(numbered(2, 7 + 1024, 1), 2);
+	seq_put_error = -ENOMEM;
+	cr_assert_eq(seq_next(seqs, 2, 7 + 1024, 1, &n), REASON_BUSY);
+	seq_put_error = 0;
+	cr_assert_eq(numbered(2, 7 + 1024, 1), 3);
+	cr_assert_eq(numbered(3, 0, 1), 1, "without a cookie nothing is remembered");
+	seq_gets = 0;
+	cr_assert_eq(numbered(3, 0, 1), 2);
+	cr_assert_eq(seq_gets, 1);
+	others[2].last = SEQ_MAX - 1;
+	cr_assert_eq(numbered(1, 7, 2), 4);
+	cr_assert_eq(numbered(2, 7 + 1024, 1), SEQ_MAX);
+	cr_assert_eq(seq_next(seqs, 2, 7 + 1024, 1, &n), REASON_BUSY, "the last is remembered");
+}
+
+/* Daemon after daemon, each with what the kernel was told: no number twice, none lost while one lives, and none where it could
+ * not be told. */
+Test(sign, numbers_written_ahead)
+{
+	uint64_t last = 0, n;
+	int puts;
+
+	for (int daemon = 0; daemon < 50; daemon++) {
+		puts = seq_puts;
+		for (int i = 0; i < daemon; i++) {
+			n = numbered(1, 9, 1);
+			cr_assert(i == 0 ? n > last && n <= last + 16 : n == last + 1,
+				  "daemon %d: %ju after %ju", daemon, (uintmax_t)n,
+				  (uintmax_t)last);
+			last = n;
+		}
+		if (daemon > 20)
+			cr_assert_leq(seq_puts - puts, (daemon + 15) / 16);
+		seq_book_free(seqs);
+		cr_assert_eq(seq_book_new(3, &seqs), 0);
+	}
+	n = numbered(1, 9, 1);
+	while (others[1].last > n) /* what was written ahead needs no write */
+		n = numbered(1, 9, 1);
+	seq_put_error = -ENOMEM;
+	cr_assert_eq(seq_next(seqs, 1, 9, 1, &last), REASON_BUSY);
+	seq_put_error = 0;
+	cr_assert_eq(numbered(1, 9, 1), n + 1, "nothing was given meanwhile");
+	cr_assert_eq(numbered(2, 11, 1), 1);
+	cr_assert_eq(others[2].last, 1, "most connections have one");
 }
 
 static uint64_t identity_seen(char jti[JTI_MAX + 1], struct point *cnf)

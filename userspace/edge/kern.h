@@ -171,6 +171,9 @@ int kern_counts(struct kern *k, uint64_t ret[CLEAT_COUNT_COUNT]);
 /* ---- on a room's descriptors. All return 0 or -errno; -ENOENT: no such element. ---- */
 /* A stable copy of the tag: read until two reads agree (bounded), -EAGAIN when they never do. */
 int kern_tag_get(int map, int sock_fd, struct cleat_tag *ret);
+/* One copy: parts of it may be older than others, for the kernel side writes meanwhile. It counts once kern_tag_is() has
+ * said so. */
+int kern_tag_peek(int map, int sock_fd, struct cleat_tag *ret);
 /* Is it still exactly this? */
 bool kern_tag_is(int map, int sock_fd, const struct cleat_tag *before);
 int kern_caller_get(int map, int sock_fd, struct cleat_caller *ret);

@@ -77,6 +77,11 @@ int kern_map_again(int map, uint32_t open_flags, int *ret_fd)
 	return 0;
 }
 
+int kern_tag_peek(int map, int sock_fd, struct cleat_tag *ret)
+{
+	return kern_map_get(map, &sock_fd, ret, 0);
+}
+
 int kern_tag_get(int map, int sock_fd, struct cleat_tag *ret)
 {
 	struct cleat_tag a, b;

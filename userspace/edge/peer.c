@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/cleanup.h"
+#include "base/twin.h"
 #include "edge/cgroupfs.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -30,16 +31,23 @@ static bool option(int fd, int level, int name, void *ret, socklen_t len)
 	return getsockopt(fd, level, name, ret, &got) == 0 && got == len;
 }
 
-bool peer_established(int fd)
+enum reason peer_stands(int fd, int pidfd)
 {
-	struct pollfd p = { .fd = fd, .events = POLLOUT }; /* HUP and ERR are told unasked */
+	struct pollfd p[2] = { { .fd = fd, .events = POLLOUT }, /* HUP and ERR are told unasked */
+			       { .fd = pidfd, .events = POLLIN } };
 	int listens;
 
-	if (poll(&p, 1, 0) < 0 || p.revents & (POLLHUP | POLLNVAL))
-		return false;
+	if (poll(p, 2, 0) < 0)
+		return REASON_NOT_ESTABLISHED;
+	if (kept(sender_alive) && p[1].revents)
+		return REASON_PEER_GONE;
+	if (p[0].revents & (POLLHUP | POLLNVAL))
+		return REASON_NOT_ESTABLISHED;
 	/* a listener is never told to be writable; neither is who has more to send than the other end takes */
-	return p.revents & POLLOUT ||
-	       (option(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, sizeof(listens)) && !listens);
+	if (p[0].revents & POLLOUT ||
+	    (option(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, sizeof(listens)) && !listens))
+		return REASON_OK;
+	return REASON_NOT_ESTABLISHED;
 }
 
 bool peer_cookie(int fd, uint64_t *ret_cookie)

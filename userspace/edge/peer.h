@@ -16,11 +16,12 @@
 enum reason peer_tcp(int fd, uint64_t *ret_cookie);
 /* The cookie alone, of whatever socket; false: it is none. Takes no lock, either. */
 bool peer_cookie(int fd, uint64_t *ret_cookie);
-/* Of a TCP socket whose tag says that it was established: is it still? For level reduced, where no hook sees the end of a
+/* Two questions in one system call. PEER_GONE: peer_alive() says no of @pidfd (-1: not asked). NOT_ESTABLISHED: the TCP socket
+ * @fd, whose tag says that it was, is so no longer. For level reduced, where no hook sees the end of a
  * connection. By poll(2) and whether it listens, which take no lock: TCP_INFO waits for the socket's, and a thread that sends
  * from memory of its own file system holds that for as long as it likes. So what the end of only our own side leaves
  * (FIN_WAIT1, FIN_WAIT2) is established here; CLOSE, LAST_ACK, CLOSING and TIME_WAIT are not. */
-bool peer_established(int fd);
+enum reason peer_stands(int fd, int pidfd);
 
 struct peer_facts {
 	uint32_t pid;

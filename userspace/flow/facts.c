@@ -130,9 +130,10 @@ static int compute(const struct host_facts *host, struct connection_facts *f)
 }
 
 enum reason facts_connection(const struct facts_maps *maps, const struct policy_image *p,
-			     const struct host_facts *host, const struct cleat_caller *caller,
-			     uint32_t caller_level, int sock_fd, struct connection_facts *ret)
+			     const struct host_facts *host, const struct facts_asker *asker,
+			     int sock_fd, struct connection_facts *ret)
 {
+	const struct cleat_owner *who = &asker->caller->owner;
 	struct connection_facts f = { 0 };
 	struct cleat_config now;
 	enum reason r;
@@ -142,31 +143,42 @@ enum reason facts_connection(const struct facts_maps *maps, const struct policy_
 	if (r != REASON_OK)
 		return r;
 	/* only TCP and MPTCP sockets are ever tagged: what has no tag is asked what it is instead */
-	if (kern_tag_get(maps->tags, sock_fd, &f.tag) < 0) {
+	if (kern_tag_peek(maps->tags, sock_fd, &f.tag) < 0) {
 		r = peer_tcp(sock_fd, &f.cookie);
 		return r == REASON_OK ? REASON_UNTAGGED : r;
 	}
+	ret->looked = f.looked = true;
 	ret->tag = f.tag;
 	if (f.tag.flags & CLEAT_TAG_MPTCP)
 		return REASON_UNSUPPORTED;
 	if (!f.tag.epoch || !peer_cookie(sock_fd, &f.cookie) || f.tag.cookie != f.cookie)
 		return REASON_UNTAGGED;
-	r = owned_by(p, &f.tag, &caller->owner);
+	r = owned_by(p, &f.tag, who);
 	if (r != REASON_OK)
 		return r;
 	if (f.tag.state != CLEAT_STATE_OWNED || f.tag.conn.role == CLEAT_ROLE_NONE)
 		return REASON_NOT_ESTABLISHED;
 	/* no hook of level reduced sees the end of a connection */
-	if (now.level != CLEAT_LEVEL_FULL && !peer_established(sock_fd))
-		return REASON_NOT_ESTABLISHED;
-	r = ordinary(p, &f.tag, &caller->owner);
+	if (now.level != CLEAT_LEVEL_FULL || asker->pidfd >= 0)
+		r = peer_stands(sock_fd, asker->pidfd);
+	if (r != REASON_OK)
+		return r;
+	r = ordinary(p, &f.tag, who);
 	if (r != REASON_OK)
 		return r;
 	if (compute(host, &f) < 0)
 		return REASON_INTERNAL;
 	f.level = least(
-		least(level_of_caller(&now, caller), caller_level),
+		least(level_of_caller(&now, asker->caller), asker->level),
 		least(level_of_epoch(&now, f.tag.epoch), level_of_epoch(&now, f.tag.proc.epoch)));
 	*ret = f;
 	return REASON_OK;
+}
+
+enum reason facts_settled(const struct facts_maps *maps, int sock_fd,
+			  const struct connection_facts *on, enum reason reason)
+{
+	if (kept(facts_settled) && on->looked && !kern_tag_is(maps->tags, sock_fd, &on->tag))
+		return REASON_BUSY;
+	return reason;
 }

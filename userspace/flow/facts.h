@@ -18,6 +18,7 @@ struct host_facts {
 };
 
 struct connection_facts {
+	bool looked; /* there is a tag, whatever else is wrong */
 	struct cleat_tag tag;
 	uint64_t cookie;
 	uint64_t est_ms; /* since 1970, by this host's clock now */
@@ -26,6 +27,13 @@ struct connection_facts {
 	bool local; /* loopback or link-local: ns is mandatory, host must be this boot */
 	uint32_t
 		level; /* least of now, the socket's birth, its owner's instance, the API connection's */
+};
+
+/* Who asks, as the door knows him. */
+struct facts_asker {
+	const struct cleat_caller *caller;
+	uint32_t level;
+	int pidfd; /* level reduced: of who connected, and must live; -1 else */
 };
 
 struct facts_maps {
@@ -41,9 +49,13 @@ enum reason facts_caller(const struct facts_maps *maps, const struct policy_imag
  * another arming epoch: no hook saw who sent the messages of between. */
 enum reason facts_caller_now(const struct facts_maps *maps, const struct cleat_caller *c,
 			     uint32_t *ret_level);
-/* The connection behind @sock_fd as the caller's own: step 8 without the claims. */
+/* The connection behind @sock_fd as the caller's own: step 8 without the claims. The tag is looked at once (kern_tag_peek()):
+ * an OK counts after kern_tag_is(), a refusal after facts_settled(). */
 enum reason facts_connection(const struct facts_maps *maps, const struct policy_image *p,
-			     const struct host_facts *host, const struct cleat_caller *caller,
-			     uint32_t caller_level, int sock_fd, struct connection_facts *ret);
+			     const struct host_facts *host, const struct facts_asker *asker,
+			     int sock_fd, struct connection_facts *ret);
+/* What became of a request whose facts were @on: @reason, or BUSY where the tag was being written, or has been since. */
+enum reason facts_settled(const struct facts_maps *maps, int sock_fd,
+			  const struct connection_facts *on, enum reason reason);
 
 #endif

@@ -278,24 +278,6 @@ static bool link_local_between_hosts(const struct cleat_conn *c)
 	       memcmp(c->client_addr, c->server_addr, sizeof(c->client_addr)) != 0;
 }
 
-/* The next number of this connection; written down before anything is signed under it. */
-static enum reason seq_next(int map, int sock_fd, uint32_t generation, uint64_t *ret)
-{
-	struct cleat_seq seq;
-	int err = kern_seq_get(map, sock_fd, &seq);
-
-	if (err < 0)
-		return err == -ENOENT ? REASON_UNTAGGED : REASON_BUSY;
-	struct cleat_seq next = { .generation = generation, .last = 1 };
-
-	if (seq.generation == generation)
-		next.last = seq.last + 1;
-	if (next.last > SEQ_MAX || kern_seq_put(map, sock_fd, &next) < 0)
-		return REASON_BUSY;
-	*ret = next.last;
-	return REASON_OK;
-}
-
 static int claims_fill(struct sign_identities *s, const struct identity *i,
 		       const struct host_facts *host, const struct sign_ask *ask,
 		       const struct policy_call *rule, const struct connection_facts *on,
@@ -354,8 +336,8 @@ static int wpt_sign(const struct identity *i, const struct wpt *claims, struct s
 
 enum reason sign(const struct policy_image *p, struct sign_identities *identities,
 		 const struct facts_maps *maps, const struct host_facts *host,
-		 const struct cleat_caller *caller, uint32_t caller_level,
-		 const struct sign_ask *ask, struct sign_result *ret)
+		 const struct facts_asker *asker, const struct sign_ask *ask,
+		 struct sign_result *ret)
 {
 	uint64_t now_s = clock_real_ns() / NS_PER_S;
 	struct identity *identity;
@@ -363,11 +345,12 @@ enum reason sign(const struct policy_image *p, struct sign_identities *identitie
 	uint64_t seq;
 
 	ret->wit_len = ret->wpt_len = 0;
+	ret->on.looked = false;
 	ret->rule = NULL;
-	ret->workload = policy_workload(p, caller->owner.label);
+	ret->workload = policy_workload(p, asker->caller->owner.label);
 	if (!ret->workload)
 		return REASON_NO_WORKLOAD;
-	reason = facts_connection(maps, p, host, caller, caller_level, ask->sock_fd, &ret->on);
+	reason = facts_connection(maps, p, host, asker, ask->sock_fd, &ret->on);
 	if (reason != REASON_OK)
 		return reason;
 	if (kept(sign_revoked) && revoked(p, ret->workload))
@@ -378,14 +361,16 @@ enum reason sign(const struct policy_image *p, struct sign_identities *identitie
 		return REASON_CLOCK;
 
 	/* the audience is compared as bytes with its length: it has no NUL inside, and its own behind it */
-	ret->rule = policy_call(p, caller->owner.label, ask->audience, ret->on.tag.conn.role);
+	ret->rule =
+		policy_call(p, asker->caller->owner.label, ask->audience, ret->on.tag.conn.role);
 	if (kept(sign_policy) && !ret->rule)
 		return REASON_POLICY;
 	const struct policy_call any = { .life_s = WPT_LIFE_S }; /* the twin's: sign_policy cut */
 
 	if (identity_of(identities, p, ret->workload, now_s, &identity) < 0)
 		return REASON_INTERNAL;
-	reason = seq_next(ask->seq_map, ask->sock_fd, ret->on.tag.conn.generation, &seq);
+	reason =
+		seq_next(ask->seq, ask->sock_fd, ret->on.cookie, ret->on.tag.conn.generation, &seq);
 	if (reason != REASON_OK)
 		return reason;
 	/* since the first look the socket may have been connected anew or passed on */

@@ -8,6 +8,7 @@
 
 #include "edge/sig.h"
 #include "flow/facts.h"
+#include "flow/seq.h"
 #include "model/policy.h"
 
 struct sign_identities; /* per workload: WIT text, its proof key, when to renew */
@@ -28,7 +29,7 @@ struct sign_ask {
 	const uint8_t *ath; /* NULL: none */
 	const uint8_t *tth;
 	int sock_fd;
-	int seq_map;
+	struct seq_book *seq;
 };
 
 struct sign_result {
@@ -44,7 +45,7 @@ struct sign_result {
 
 enum reason sign(const struct policy_image *p, struct sign_identities *identities,
 		 const struct facts_maps *maps, const struct host_facts *host,
-		 const struct cleat_caller *caller, uint32_t caller_level,
-		 const struct sign_ask *ask, struct sign_result *ret);
+		 const struct facts_asker *asker, const struct sign_ask *ask,
+		 struct sign_result *ret);
 
 #endif

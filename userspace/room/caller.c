@@ -76,5 +76,15 @@ bool caller_sent(const struct caller *c, const struct ucred *sender)
 		return false;
 	if (kept(sender_ids) && (sender->uid != is->owner.uid || sender->gid != is->gid))
 		return false;
-	return !kept(sender_alive) || peer_alive(c->pidfd);
+	return true;
+}
+
+bool caller_alive(const struct caller *c)
+{
+	return !kept(caller_alive) || c->pidfd < 0 || peer_alive(c->pidfd);
+}
+
+struct facts_asker caller_asker(const struct caller *c)
+{
+	return (struct facts_asker){ &c->tag, c->level, c->pidfd };
 }

@@ -25,8 +25,11 @@ void caller_identify(const struct facts_maps *maps, const struct policy_image *p
 /* Before every request: is the kernel side armed now, and what is the caller's level in this epoch? Who it is does not
  * change; at level full it becomes PEER_GONE with the epoch. */
 void caller_again(const struct facts_maps *maps, struct caller *c);
-/* Is the sender of one message (its SCM_CREDENTIALS; pid 0: none of this pid namespace) the process that connected, and
- * still of the ids that it had then? Asked after the message was received. */
+/* Has the sender of one message (its SCM_CREDENTIALS; pid 0: none of this pid namespace) the number of the process that
+ * connected, and the ids that it had then? It is that process if caller_alive() says so, too, asked after the message was
+ * received, or facts_connection() as caller_asker(): before anything is done for it. */
 bool caller_sent(const struct caller *c, const struct ucred *sender);
+bool caller_alive(const struct caller *c);
+struct facts_asker caller_asker(const struct caller *c);
 
 #endif

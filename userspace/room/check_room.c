@@ -35,10 +35,10 @@ struct check_room {
 static enum reason world_connection(void *ctx, struct connection_facts *ret)
 {
 	struct check_room *c = ctx;
-	const struct caller *caller = c->call->caller;
+	const struct facts_asker asker = caller_asker(c->call->caller);
 
-	return facts_connection(&c->front.maps, c->front.image, &c->front.host, &caller->tag,
-				caller->level, c->call->fd, ret);
+	return facts_connection(&c->front.maps, c->front.image, &c->front.host, &asker, c->call->fd,
+				ret);
 }
 
 static enum reason world_cb_check(void *ctx, const struct connection_facts *on, uint32_t role)
@@ -78,12 +78,15 @@ static enum reason decide(struct check_room *c, const struct door_call *call)
 	struct verify_world world = {
 		.ctx = c,
 		.now_s = c->now_s,
-		.clock_unsynchronised = !clock_synchronised(),
+		.clock_unsynchronised =
+			!(c->front.image->flags & POLICY_CLOCK_UNSYNC_OK) && !clock_synchronised(),
 		.host = &c->front.host,
 		.connection = world_connection,
 		.cb_check = world_cb_check,
 		.consume = world_consume,
 	};
+
+	enum reason reason;
 
 	memset(&c->verdict, 0, sizeof(c->verdict));
 	if (!ask_well_formed(m, call->len))
@@ -102,7 +105,10 @@ static enum reason decide(struct check_room *c, const struct door_call *call)
 	};
 
 	c->call = call;
-	return verify(c->front.image, c->cache, &ask, &world, &c->verdict);
+	reason = verify(c->front.image, c->cache, &ask, &world, &c->verdict);
+	return reason == REASON_OK
+		       ? REASON_OK /* memory_consume() has asked that */
+		       : facts_settled(&c->front.maps, call->fd, &c->verdict.on, reason);
 }
 
 static void account_accepted(struct check_room *c)
@@ -217,8 +223,10 @@ static enum reason on_whois(void *room, const struct door_call *call, struct doo
 	enum reason reason = call->caller->reason;
 
 	c->call = call;
-	if (reason == REASON_OK)
+	if (reason == REASON_OK) {
 		reason = world_connection(c, &on);
+		reason = facts_settled(&c->front.maps, call->fd, &on, reason);
+	}
 	account_charge(a, call->caller->share_uid, call->caller->tag.owner.label);
 	account_begin(a, call->ask_name, reason);
 	account_caller(a, c->front.image, &call->caller->tag);

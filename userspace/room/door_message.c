@@ -111,7 +111,7 @@ static int serve(struct connection *c, size_t len, int flags, bool *ret_tcp)
 	memset(&d->answer, 0, answer_len);
 	if (error)
 		reason = d->room->refuse(d->room->room, &call, REASON_MALFORMED, error, &answer);
-	else if (!caller_sent(&c->caller, &d->sender))
+	else if (!caller_sent(&c->caller, &d->sender) || (!e->fd && !caller_alive(&c->caller)))
 		reason = d->room->refuse(d->room->room, &call, REASON_PEER_GONE,
 					 "the message is not from who connected", &answer);
 	else

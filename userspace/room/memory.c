@@ -21,7 +21,12 @@ struct memory {
 	int tags_map;
 	struct kern_cb_walk walk;
 	uint64_t swept_ns; /* the last slice */
-	uint32_t *share;   /* by label: entries of cb_map */
+	struct {
+		bool valid, found;
+		struct cleat_cb_key key;
+		struct cleat_cb value;
+	} looked;	 /* at cb_map, by the request in hand: nobody else writes there */
+	uint32_t *share; /* by label: entries of cb_map */
 	size_t labels;
 	uint32_t total;
 	struct memory_peer peers[PEERS];
@@ -67,13 +72,19 @@ static void key_of(const struct connection_facts *on, uint32_t role, struct clea
 static enum reason cb_look(struct memory *m, const struct cleat_cb_key *key,
 			   const struct connection_facts *on, struct cleat_cb *ret, bool *ret_found)
 {
-	int err = kern_cb_get(m->cb_map, key, ret);
+	if (!m->looked.valid || memcmp(&m->looked.key, key, sizeof(*key)) != 0) {
+		int err = kern_cb_get(m->cb_map, key, &m->looked.value);
 
-	*ret_found = err == 0;
-	if (err == -ENOENT)
-		return REASON_OK;
-	if (err < 0)
+		m->looked.valid = err == 0 || err == -ENOENT;
+		m->looked.found = err == 0;
+		m->looked.key = *key;
+	}
+	if (!m->looked.valid)
 		return REASON_BUSY;
+	*ret = m->looked.value;
+	*ret_found = m->looked.found;
+	if (!*ret_found)
+		return REASON_OK;
 	if (ret->until_ns <= clock_boot_ns())
 		return REASON_OK;
 	if (kept(cb_memory) &&
@@ -88,6 +99,7 @@ enum reason memory_look(struct memory *m, const struct connection_facts *on, uin
 	struct cleat_cb have;
 	bool found;
 
+	m->looked.valid = false;
 	key_of(on, role, &key);
 	return cb_look(m, &key, on, &have, &found);
 }
@@ -222,6 +234,7 @@ enum reason memory_consume(struct memory *m, int sock_fd, const struct connectio
 		return reason;
 	key_of(on, role, &key);
 	reason = cb_look(m, &key, on, &before, &found);
+	m->looked.valid = false;
 	if (reason != REASON_OK)
 		return reason;
 	/* since it was judged the socket may have been connected anew or passed on */

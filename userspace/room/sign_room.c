@@ -18,6 +18,7 @@ struct sign_room {
 	struct host_key current;
 	struct host_key next; /* during rotation, else it is none */
 	struct sign_identities *identities;
+	struct seq_book *seq;
 	struct sign_result result; /* of the request in hand */
 };
 
@@ -74,6 +75,8 @@ static enum reason decide(struct sign_room *s, const struct door_call *call, con
 	const struct cleat_ask_sign *m = call->ask;
 	const struct caller *c = call->caller;
 
+	enum reason reason;
+
 	s->result.rule = NULL;
 	if (kept(request_exact) && !ask_well_formed(m))
 		return REASON_MALFORMED;
@@ -85,11 +88,15 @@ static enum reason decide(struct sign_room *s, const struct door_call *call, con
 		.ath = m->flags & CLEAT_ASK_ATH ? m->ath : NULL,
 		.tth = m->flags & CLEAT_ASK_TTH ? m->tth : NULL,
 		.sock_fd = call->fd,
-		.seq_map = ROOM_FD_SEQ,
+		.seq = s->seq,
 	};
 
-	return sign(s->front.image, s->identities, &s->front.maps, &s->front.host, &c->tag,
-		    c->level, &ask, &s->result);
+	const struct facts_asker asker = caller_asker(c);
+
+	reason = sign(s->front.image, s->identities, &s->front.maps, &s->front.host, &asker, &ask,
+		      &s->result);
+	return reason == REASON_OK ? REASON_OK /* it has asked that itself, before it signed */
+				   : facts_settled(&s->front.maps, call->fd, &s->result.on, reason);
 }
 
 static enum reason on_sign(void *room, const struct door_call *call, struct door_answer *answer)
@@ -213,6 +220,8 @@ int sign_room_main(void)
 		err = jail_enter();
 	if (err == 0)
 		err = keys_read(ROOM_FD_HOST_KEY, &room.current.now); /* before the first client */
+	if (err == 0)
+		err = seq_book_new(ROOM_FD_SEQ, &room.seq);
 	if (err < 0) {
 		log_error("open", "error=\"%s\"", strerror(-err));
 		return 1;
@@ -229,6 +238,7 @@ int sign_room_main(void)
 
 	if (room.identities)
 		sign_identities_free(room.identities);
+	seq_book_free(room.seq);
 	host_key_free(&room.current);
 	host_key_free(&room.next);
 	return code;
