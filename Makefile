@@ -452,7 +452,7 @@ $(TOP)/e2e/%: tests/e2e/clients/%.c $(TOP)/libcleat.a
 	$(Q)gcc -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g -Iuserspace/lib -o $@ $< $(TOP)/libcleat.a
 
 bench: programs ## ratios against a baseline of the same run, natively at level reduced; build/bench.json
-	$(Q)$(MAKE) --no-print-directory $(B)/bench/bench
+	$(Q)$(MAKE) --no-print-directory $(B)/bench/bench $(B)/bench/floor.bpf.o
 	$(Q)BUILD=$(B) tests/bench/run
 
 bench-guest: programs ## what a request costs a room at level full, in instructions, in a guest that counts them
@@ -460,7 +460,12 @@ bench-guest: programs ## what a request costs a room at level full, in instructi
 	$(Q)vmtest/run --kernel $(or $(KERNEL),6.12) --hosts 1 --icount --timeout 600 --outdir $(TOP)/vmtest/bench --verbose \
 		tests/bench/guest
 
-$(B)/bench/bench: $(call obj,$(wildcard tests/bench/*.c) $(LIBSRC) $(FLOW) $(EDGE) $(MODEL) $(BASE))
+$(B)/bench/%.bpf.o: tests/bench/%.bpf.c bpf/abi.h
+	$(call say,BPF,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(filter-out -MMD -MP,$(BPF_CFLAGS)) -Ibpf -c $< -o $@
+
+$(B)/bench/bench: $(call obj,$(filter-out %.bpf.c,$(wildcard tests/bench/*.c)) $(LIBSRC) $(FLOW) $(EDGE) $(MODEL) $(BASE))
 	$(call say,LINK,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS_bpf) $(LIBS_json) $(LIBS_yaml) -lssl $(LIBS_ssl) $(LIBS_seccomp) -lpthread

@@ -7,10 +7,13 @@
 
 #include "edge/kern.h"
 #include "edge/policy_yaml.h"
+#include <bpf/libbpf.h>
+#include <fcntl.h>
 #include <linux/membarrier.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #define ROUNDS	     24
 #define BATCHES	     160   /* of a round, each with and without programs */
@@ -68,14 +71,19 @@ static int image_make(const struct host *h)
 	return 0;
 }
 
+/* The cgroup that the programs are attached to: above the workload's. */
+static const char *above(const struct host *h, char ret[256])
+{
+	snprintf(ret, 256, "%.*s", (int)strlen(h->inside) - 2, h->inside);
+	return ret;
+}
+
 static int attach(const struct host *h, struct kern **ret)
 {
-	struct kern_options o = { .level = CLEAT_LEVEL_REDUCED };
 	char error[1024] = "", cgroup[256];
+	struct kern_options o = { .level = CLEAT_LEVEL_REDUCED, .cgroup = above(h, cgroup) };
 	struct kern *k;
 
-	snprintf(cgroup, sizeof(cgroup), "%.*s", (int)strlen(h->inside) - 2, h->inside);
-	o.cgroup = cgroup;
 	if (kern_open(&o, &k, error, sizeof(error)) < 0) {
 		report_note("kernel: %s", error);
 		return -1;
@@ -87,6 +95,47 @@ static int attach(const struct host *h, struct kern **ret)
 		return -1;
 	}
 	*ret = k;
+	return 0;
+}
+
+/* ---- the floors: floor.bpf.c ---- */
+
+#define FLOOR_PROGRAMS 3
+
+static const char *const empty[FLOOR_PROGRAMS] = { "empty_birth", "empty_connect", "empty_conn" };
+static const char *const storage[FLOOR_PROGRAMS] = { "storage_birth", "empty_connect",
+						     "storage_conn" };
+
+struct floor {
+	struct bpf_object *object;
+	struct bpf_link *links[FLOOR_PROGRAMS];
+};
+
+static void floor_detach(struct floor *f)
+{
+	for (unsigned i = 0; i < FLOOR_PROGRAMS; i++)
+		bpf_link__destroy(f->links[i]);
+	bpf_object__close(f->object);
+}
+
+static int floor_attach(const struct bench *b, const struct host *h, const char *const *names,
+			struct floor *ret)
+{
+	char path[512], cgroup[256];
+	owned_fd int dir = open(above(h, cgroup), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	*ret = (struct floor){ 0 };
+	snprintf(path, sizeof(path), "%s/bench/floor.bpf.o", b->build);
+	ret->object = bpf_object__open(path);
+	if (dir < 0 || !ret->object || bpf_object__load(ret->object) < 0)
+		return -1;
+	for (unsigned i = 0; i < FLOOR_PROGRAMS; i++) {
+		struct bpf_program *p = bpf_object__find_program_by_name(ret->object, names[i]);
+
+		ret->links[i] = p ? bpf_program__attach_cgroup(p, dir) : NULL;
+		if (!ret->links[i])
+			return -1;
+	}
 	return 0;
 }
 
@@ -133,9 +182,31 @@ static void note(const char *what, const struct series *s)
 	report_note("%-44s us: %s", what, series_text(s, text, sizeof(text)));
 }
 
-static int times(const struct host *h)
+static int floor_round(const struct bench *b, const struct host *h, const char *const *names,
+		       struct times *t)
 {
-	static struct times with, without, warm;
+	struct floor f;
+	int err = floor_attach(b, h, names, &f);
+
+	if (err == 0)
+		err = round_of(t);
+	floor_detach(&f);
+	return err;
+}
+
+static void note_floor(const char *what, const struct series *floor, const struct series *with,
+		       const struct series *without)
+{
+	double bare = series_median(without);
+
+	note(what, floor);
+	report_note("    %.3f of it without programs; ours have %.2f us more than that",
+		    series_median(floor) / bare, series_median(with) - series_median(floor));
+}
+
+static int times(const struct bench *b, const struct host *h)
+{
+	static struct times with, without, nothing, floor, warm;
 	struct row opened = connect_row, life = life_row;
 	int err = round_of(&warm);
 
@@ -149,6 +220,10 @@ static int times(const struct host *h)
 		kern_close(k);
 		if (err == 0)
 			err = round_of(&without);
+		if (err == 0)
+			err = floor_round(b, h, empty, &nothing);
+		if (err == 0)
+			err = floor_round(b, h, storage, &floor);
 	}
 	if (err < 0)
 		return -1;
@@ -156,6 +231,12 @@ static int times(const struct host *h)
 	note("socket + connect + accept, without", &without.opened);
 	note("and close, with programs", &with.life);
 	note("and close, without", &without.life);
+	note_floor("floor: programs that do nothing", &nothing.opened, &with.opened,
+		   &without.opened);
+	note_floor("floor: that make the three storages", &floor.opened, &with.opened,
+		   &without.opened);
+	note_floor("and close, programs that do nothing", &nothing.life, &with.life, &without.life);
+	note_floor("and close, that make the storages", &floor.life, &with.life, &without.life);
 	opened.value = series_median(&with.opened);
 	opened.baseline = series_median(&without.opened);
 	life.value = series_median(&with.life);
@@ -244,7 +325,7 @@ void part_connect(const struct bench *b)
 		report_missing(&memory_row, "no policy image");
 		return;
 	}
-	if (times(&h) < 0) {
+	if (times(b, &h) < 0) {
 		report_missing(&connect_row, "the kernel side did not load");
 		report_missing(&life_row, "the kernel side did not load");
 	}
