@@ -271,10 +271,10 @@ check-attack: $(ATTACK_BIN) ## forged tokens, natively
 	$(Q)tests/lint/run-units $(ATTACK_BIN)
 
 # A twin here is the same objects, but for those that hold the one check.
-check-attack-twins: $(addprefix $(B)/unit/,bundle verify policy policy_yaml place ask memory channel keys jail secret account share reaper caller peer facts config_view) $(ATTACK_BIN) ## every native twin must be caught with an accept
+check-attack-twins: $(addprefix $(B)/unit/,bundle verify policy policy_yaml place ask memory channel keys jail secret account share reaper caller peer facts sign config_view) $(ATTACK_BIN) ## every native twin must be caught with an accept
 	$(Q)CC="$(CC)" CFLAGS='$(ALL_CFLAGS)' LDFLAGS='$(ALL_LDFLAGS)' LIBS='$(UNIT_LIBS)' \
 		tests/attack/native/twins $(B) $(CODE_BELOW_ROOM) userspace/room/place.c userspace/room/memory.c userspace/room/account.c userspace/room/account_refusals.c userspace/room/account_rate.c \
-		userspace/room/channel.c userspace/room/jail.c userspace/room/jail_calls.c userspace/room/jail_users.c userspace/room/share.c userspace/room/reaper.c userspace/room/caller.c userspace/flow/facts.c userspace/edge/kern_map.c \
+		userspace/room/channel.c userspace/room/jail.c userspace/room/jail_calls.c userspace/room/jail_users.c userspace/room/share.c userspace/room/reaper.c userspace/room/caller.c userspace/flow/facts.c userspace/flow/seq.c userspace/flow/sign.c userspace/edge/kern_map.c \
 		userspace/edge/seccomp.c $(LIBSRC)
 
 # ---- pins: restarts, upgrades and what may lie there instead, natively at level reduced -----------------------------

@@ -198,7 +198,7 @@ struct cleat_rule {
 struct cleat_seq {
 	struct bpf_spin_lock lock;
 	__u32 generation;
-	__u64 last; /* last number given out, 0 = none */
+	__u64 last; /* none above it was given out; up to 15 below may not have been (flow/seq.c); 0 = none */
 };
 _Static_assert(sizeof(struct cleat_seq) == 16, "cleat_seq has no padding");
 

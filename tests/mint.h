@@ -38,6 +38,7 @@ struct mint {
 	/* the verifier's end */
 	struct connection_facts on;
 	struct cleat_window window;
+	bool changed;		/* the connection's record, since it was looked at */
 	enum reason connection; /* what the kernel's side says */
 	enum reason cb;		/* what the cb memory says */
 	enum reason consumed;	/* what consume says before it looks at the window */
@@ -125,7 +126,7 @@ static inline void mint_afresh(struct mint *m)
 	m->ath = m->tth = NULL;
 	m->role = CLEAT_ROLE_CLIENT;
 	m->consumes = 0;
-	m->no_wth = m->unsynchronised = false;
+	m->no_wth = m->unsynchronised = m->changed = false;
 	verify_cache_drop(m->cache);
 	mint_reset(m);
 }
@@ -266,6 +267,12 @@ static inline enum reason mint_on_connection(void *ctx, struct connection_facts 
 	return m->connection;
 }
 
+static inline bool mint_on_stands(void *ctx, const struct connection_facts *on)
+{
+	(void)on;
+	return !((struct mint *)ctx)->changed;
+}
+
 static inline enum reason mint_on_cb(void *ctx, const struct connection_facts *on, uint32_t role)
 {
 	(void)on;
@@ -306,6 +313,7 @@ static inline enum reason mint_ask(struct mint *m, const char *wit, size_t wit_l
 		.clock_unsynchronised = m->unsynchronised,
 		.host = &m->facts,
 		.connection = mint_on_connection,
+		.stands = mint_on_stands,
 		.cb_check = mint_on_cb,
 		.consume = mint_on_consume,
 	};

@@ -9,6 +9,7 @@
 #include "lib/cleat.h"
 #include "model/request.h"
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/socket.h>
@@ -22,6 +23,7 @@
 #define ALONE	     150
 #define WHOLE_BLOCKS 16
 #define WHOLE	     40
+#define SETTLE_MS    20
 
 static const struct row verify_row = {
 	.name = "verify",
@@ -49,7 +51,7 @@ static const struct row alone_row = {
 	.against =
 		"another process that answers 64 bytes and a descriptor after one bare signature",
 	.method =
-		"median of single requests on one API connection, in turn with the other; client and answerer on one processor",
+		"median of single requests on one API connection, in turn with the other; client and the answering thread on one processor",
 	.kind = BUDGET_RATIO_MAX,
 	.budget = 1.5,
 };
@@ -192,20 +194,27 @@ static int saturated(const struct bench *b, const struct host *h)
 
 /* ---- one at a time ---- */
 
-/* The thread @tid (0: this one) on processor @cpu alone, -1: on any. */
+/* The @n-th processor that this process may run on, -1: there are not so many. */
+static int processor(const cpu_set_t *may, int n)
+{
+	for (int i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, may) && n-- == 0)
+			return i;
+	return -1;
+}
+
 static int placed(pid_t tid, int cpu)
 {
 	cpu_set_t set;
 
 	CPU_ZERO(&set);
-	for (int i = 0; i < CPU_SETSIZE; i++)
-		if (cpu < 0 || i == cpu)
-			CPU_SET(i, &set);
+	CPU_SET(cpu, &set);
 	return sched_setaffinity(tid, sizeof(set), &set);
 }
 
 /* Left to the scheduler the two meet on one processor or not, for seconds, by chance: 10 us of 60. */
-static int alone_at(const struct host *h, const struct row *row, int client, int answerer)
+static int alone_at(const struct host *h, const struct row *row, const cpu_set_t *may, int client,
+		    int answerer)
 {
 	struct series ours = { 0 }, bare = { 0 };
 	struct row r = *row;
@@ -228,8 +237,8 @@ static int alone_at(const struct host *h, const struct row *row, int client, int
 			series_add(&bare, (double)(wall_ns() - start) / 1000);
 		}
 	}
-	placed(0, -1);
-	placed(h->sign_room, -1);
+	sched_setaffinity(0, sizeof(*may), may);
+	sched_setaffinity(h->sign_room, sizeof(*may), may);
 	echo_stop(&e);
 	if (err < 0)
 		return -1;
@@ -243,10 +252,16 @@ static int alone_at(const struct host *h, const struct row *row, int client, int
 
 static int alone(const struct host *h)
 {
-	if (alone_at(h, &alone_row, 0, 0) < 0)
+	cpu_set_t may;
+
+	if (sched_getaffinity(0, sizeof(may), &may) < 0)
 		return -1;
-	if (sysconf(_SC_NPROCESSORS_ONLN) > 1)
-		return alone_at(h, &across_row, 0, 1);
+	int one = processor(&may, 0), two = processor(&may, 1);
+
+	if (alone_at(h, &alone_row, &may, one, one) < 0)
+		return -1;
+	if (two >= 0)
+		return alone_at(h, &across_row, &may, one, two);
 	report_missing(&across_row, "there is one processor");
 	return 0;
 }
@@ -328,6 +343,7 @@ static int whole(const struct host *h)
 		for (unsigned j = 0; j < WHOLE; j++)
 			if (whole_cleat(h) < 0)
 				return -1;
+		poll(NULL, 0, SETTLE_MS); /* what the rooms do afterwards is of these, too */
 		series_add(&ours, (double)(cpu_with_rooms(h) - start) / WHOLE / 1000);
 		start = cpu_all_ns();
 		for (unsigned j = 0; j < WHOLE; j++)

@@ -19,10 +19,11 @@ static struct {
 	struct cleat_cb_key key;
 	struct cleat_cb value;
 } cbs[CLEAT_CB_MAX];
-static unsigned cb_count, cb_cap = CLEAT_CB_MAX, looked;
+static unsigned cb_count, cb_cap = CLEAT_CB_MAX, looked, cb_gets;
 static struct cleat_window window;
 static int window_get_error, window_put_error;
 static bool tag_changed;
+static struct connection_facts on; /* the connection in hand */
 static uint64_t now = 100 * S;
 
 uint64_t clock_boot_ns(void)
@@ -33,6 +34,7 @@ uint64_t clock_boot_ns(void)
 int kern_cb_get(int map, const struct cleat_cb_key *key, struct cleat_cb *ret)
 {
 	(void)map;
+	cb_gets++;
 	for (unsigned i = 0; i < cb_count; i++)
 		if (memcmp(&cbs[i].key, key, sizeof(*key)) == 0)
 			return *ret = cbs[i].value, 0;
@@ -94,15 +96,14 @@ int kern_window_put(int map, int sock_fd, const struct cleat_window *w)
 bool kern_tag_is(int map, int sock_fd, const struct cleat_tag *before)
 {
 	(void)map;
-	(void)sock_fd;
-	(void)before;
+	cr_assert_eq(sock_fd, 9);
+	cr_assert_eq(memcmp(before, &on.tag, sizeof(*before)), 0);
 	return !tag_changed;
 }
 
 /* ---- a world ---- */
 
 static struct memory *m;
-static struct connection_facts on;
 
 static void start(void)
 {
@@ -197,9 +198,35 @@ Test(memory, both_or_none)
 	cr_assert_eq(consume(2), REASON_BUSY);
 	window_get_error = 0;
 	tag_changed = true;
-	cr_assert_eq(consume(2), REASON_BUSY);
+	enum reason anew = consume(2);
+
+	cr_expect(anew != REASON_OK, "accepted: twin=verify_unchanged: connected anew meanwhile");
+	cr_assert(anew == REASON_BUSY);
 	tag_changed = false;
 	cr_assert_eq(consume(2), REASON_OK);
+}
+
+/* What one request found counts for that one alone. */
+Test(memory, a_look_is_not_kept)
+{
+	const struct connection_facts first = on;
+
+	cr_assert_eq(memory_look(m, &on, 1), REASON_OK);
+	cr_assert_eq(cb_gets, 1);
+	cr_assert_eq(consume(1), REASON_OK);
+	cr_assert_eq(cb_gets, 1, "asked once");
+	cr_assert_eq(consume(2), REASON_OK);
+	cr_assert_eq(cb_gets, 2, "without a look before it asks itself");
+
+	memset(cbs, 0, sizeof(cbs));
+	cb_count = 0;
+	cr_assert_eq(memory_look(m, &first, 1), REASON_OK, "free; and refused for something else");
+	on.cookie = 8;
+	cr_assert_eq(memory_look(m, &on, 1), REASON_OK);
+	cr_assert_eq(consume(3), REASON_OK, "another socket has it");
+	on = first;
+	cr_assert_eq(memory_look(m, &on, 1), REASON_OTHER_SOCKET);
+	cr_assert_eq(consume(4), REASON_OTHER_SOCKET);
 }
 
 static void fill(unsigned n, uint32_t label)

@@ -76,6 +76,7 @@ static void other_boot(void)
 	X("seq 0", "", put(conn(), "seq", "0"), CLAIM)                                             \
 	X("seq 2^53", "", put(conn(), "seq", "9007199254740992"), CLAIM)                           \
 	X("another connection", "cb", m.on.cb[31] ^= 1, WRONG_CONNECTION)                          \
+	X("half a record, or an old one", "", (m.on.cb[31] ^= 1, m.changed = true), BUSY)          \
 	X("signed by the other end", "role", put(conn(), "role", "'server'"), WRONG_ROLE)          \
 	X("our own end", "role", m.on.tag.conn.role = CLEAT_ROLE_CLIENT, WRONG_ROLE)               \
 	X("a clock nobody vouches for", "verify_clock", m.unsynchronised = true, CLOCK)            \

@@ -24,6 +24,13 @@ static enum reason on_connection(void *ctx, struct connection_facts *ret)
 	return REASON_OK;
 }
 
+static bool on_stands(void *ctx, const struct connection_facts *on)
+{
+	(void)ctx;
+	(void)on;
+	return true;
+}
+
 static enum reason on_cb_check(void *ctx, const struct connection_facts *on, uint32_t role)
 {
 	(void)on;
@@ -139,6 +146,7 @@ static enum reason verdict_of(const struct policy_image *image, const json_t *c,
 		.wpt_life_max_s = (unsigned)number(ctx, "max_wpt_lifetime", WPT_LIFE_MAX_S),
 		.host = &host,
 		.connection = on_connection,
+		.stands = on_stands,
 		.cb_check = on_cb_check,
 		.consume = on_consume,
 	};

@@ -13,6 +13,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define LOOKS 16 /* at a tag that is being written */
+
 static uint32_t least(uint32_t a, uint32_t b)
 {
 	return a < b ? a : b;
@@ -129,41 +131,59 @@ static int compute(const struct host_facts *host, struct connection_facts *f)
 	return sig_sha256(ns, sizeof(ns), f->ns);
 }
 
+/* One look. *@ret_tagged: there is a tag, in f->tag, whatever is wrong. */
+static enum reason judge(const struct facts_maps *maps, const struct policy_image *p,
+			 const struct facts_asker *asker, int sock_fd,
+			 const struct cleat_config *now, struct connection_facts *f,
+			 bool *ret_tagged)
+{
+	const struct cleat_owner *who = &asker->caller->owner;
+	enum reason r;
+
+	/* only TCP and MPTCP sockets are ever tagged: what has no tag is asked what it is instead */
+	*ret_tagged = kern_tag_peek(maps->tags, sock_fd, &f->tag) == 0;
+	if (!*ret_tagged) {
+		r = peer_tcp(sock_fd, &f->cookie);
+		return r == REASON_OK ? REASON_UNTAGGED : r;
+	}
+	if (f->tag.flags & CLEAT_TAG_MPTCP)
+		return REASON_UNSUPPORTED;
+	if (!f->tag.epoch || !peer_cookie(sock_fd, &f->cookie) || f->tag.cookie != f->cookie)
+		return REASON_UNTAGGED;
+	r = owned_by(p, &f->tag, who);
+	if (r != REASON_OK)
+		return r;
+	if (f->tag.state != CLEAT_STATE_OWNED || f->tag.conn.role == CLEAT_ROLE_NONE)
+		return REASON_NOT_ESTABLISHED;
+	/* no hook of level reduced sees the end of a connection */
+	if (now->level != CLEAT_LEVEL_FULL || asker->pidfd >= 0)
+		r = peer_stands(sock_fd, asker->pidfd);
+	return r == REASON_OK ? ordinary(p, &f->tag, who) : r;
+}
+
 enum reason facts_connection(const struct facts_maps *maps, const struct policy_image *p,
 			     const struct host_facts *host, const struct facts_asker *asker,
 			     int sock_fd, struct connection_facts *ret)
 {
-	const struct cleat_owner *who = &asker->caller->owner;
 	struct connection_facts f = { 0 };
 	struct cleat_config now;
+	bool tagged = false;
 	enum reason r;
 
 	memset(ret, 0, sizeof(*ret));
 	r = armed(maps->config, &now);
 	if (r != REASON_OK)
 		return r;
-	/* only TCP and MPTCP sockets are ever tagged: what has no tag is asked what it is instead */
-	if (kern_tag_peek(maps->tags, sock_fd, &f.tag) < 0) {
-		r = peer_tcp(sock_fd, &f.cookie);
-		return r == REASON_OK ? REASON_UNTAGGED : r;
+	/* half of a tag may look like anything: nobody is refused for it */
+	for (unsigned i = 0; i < LOOKS; i++) {
+		r = judge(maps, p, asker, sock_fd, &now, &f, &tagged);
+		if (r == REASON_OK || !tagged || !kept(facts_again) ||
+		    kern_tag_is(maps->tags, sock_fd, &f.tag))
+			break;
+		r = REASON_BUSY;
 	}
-	ret->looked = f.looked = true;
-	ret->tag = f.tag;
-	if (f.tag.flags & CLEAT_TAG_MPTCP)
-		return REASON_UNSUPPORTED;
-	if (!f.tag.epoch || !peer_cookie(sock_fd, &f.cookie) || f.tag.cookie != f.cookie)
-		return REASON_UNTAGGED;
-	r = owned_by(p, &f.tag, who);
-	if (r != REASON_OK)
-		return r;
-	if (f.tag.state != CLEAT_STATE_OWNED || f.tag.conn.role == CLEAT_ROLE_NONE)
-		return REASON_NOT_ESTABLISHED;
-	/* no hook of level reduced sees the end of a connection */
-	if (now.level != CLEAT_LEVEL_FULL || asker->pidfd >= 0)
-		r = peer_stands(sock_fd, asker->pidfd);
-	if (r != REASON_OK)
-		return r;
-	r = ordinary(p, &f.tag, who);
+	if (tagged)
+		ret->tag = f.tag;
 	if (r != REASON_OK)
 		return r;
 	if (compute(host, &f) < 0)
@@ -173,12 +193,4 @@ enum reason facts_connection(const struct facts_maps *maps, const struct policy_
 		least(level_of_epoch(&now, f.tag.epoch), level_of_epoch(&now, f.tag.proc.epoch)));
 	*ret = f;
 	return REASON_OK;
-}
-
-enum reason facts_settled(const struct facts_maps *maps, int sock_fd,
-			  const struct connection_facts *on, enum reason reason)
-{
-	if (kept(facts_settled) && on->looked && !kern_tag_is(maps->tags, sock_fd, &on->tag))
-		return REASON_BUSY;
-	return reason;
 }

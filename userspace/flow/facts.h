@@ -18,7 +18,6 @@ struct host_facts {
 };
 
 struct connection_facts {
-	bool looked; /* there is a tag, whatever else is wrong */
 	struct cleat_tag tag;
 	uint64_t cookie;
 	uint64_t est_ms; /* since 1970, by this host's clock now */
@@ -49,13 +48,11 @@ enum reason facts_caller(const struct facts_maps *maps, const struct policy_imag
  * another arming epoch: no hook saw who sent the messages of between. */
 enum reason facts_caller_now(const struct facts_maps *maps, const struct cleat_caller *c,
 			     uint32_t *ret_level);
-/* The connection behind @sock_fd as the caller's own: step 8 without the claims. The tag is looked at once (kern_tag_peek()):
- * an OK counts after kern_tag_is(), a refusal after facts_settled(). */
+/* The connection behind @sock_fd as the caller's own: step 8 without the claims. A refusal is final; BUSY: the tag was being
+ * written all the time. An OK comes of one look at the tag (kern_tag_peek()): whoever does something for it, or refuses it by
+ * comparing with the record, asks kern_tag_is() before. */
 enum reason facts_connection(const struct facts_maps *maps, const struct policy_image *p,
 			     const struct host_facts *host, const struct facts_asker *asker,
 			     int sock_fd, struct connection_facts *ret);
-/* What became of a request whose facts were @on: @reason, or BUSY where the tag was being written, or has been since. */
-enum reason facts_settled(const struct facts_maps *maps, int sock_fd,
-			  const struct connection_facts *on, enum reason reason);
 
 #endif

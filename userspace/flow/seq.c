@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #define REMEMBERED 1024
-#define AHEAD	   16 /* numbers by one write, from the AHEADth on */
+#define AHEAD	   16 /* numbers by one write, once as many were given without a recall */
 
 struct seq_book {
 	int map;
@@ -17,7 +17,8 @@ struct seq_book {
 		uint64_t last;	 /* given */
 		uint64_t written;
 		uint32_t generation;
-	} at[REMEMBERED]; /* by cookie */
+		uint32_t given; /* since it was recalled; no more than AHEAD */
+	} at[REMEMBERED];	/* by cookie */
 };
 
 int seq_book_new(int map, struct seq_book **ret)
@@ -58,13 +59,14 @@ enum reason seq_next(struct seq_book *b, int sock_fd, uint64_t cookie, uint32_t 
 
 		if (reason != REASON_OK)
 			return reason;
-		r = (struct remembered){ cookie, r.last, r.last, generation };
+		r = (struct remembered){ cookie, r.last, r.last, generation, 0 };
 	}
-	if (r.last >= SEQ_MAX)
+	if (r.last >= SEQ_MAX || !generation) /* 0 is nobody's */
 		return REASON_BUSY;
 	r.last++;
+	r.given += r.given < AHEAD;
 	if (r.last > r.written) {
-		r.written = cookie && r.last >= AHEAD ? r.last + AHEAD - 1 : r.last;
+		r.written = r.given == AHEAD ? r.last + AHEAD - 1 : r.last;
 		if (r.written > SEQ_MAX)
 			r.written = SEQ_MAX;
 		struct cleat_seq next = { .generation = generation, .last = r.written };

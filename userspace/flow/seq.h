@@ -2,8 +2,8 @@
 /*
  * The numbers of the presentations on a connection (token.md 5, `seq`): each once, and the kernel knows of one as high before
  * anything is signed under it, so that the daemon after this one gives none again. Only this room writes there, so what it
- * wrote last needs no asking; and on a connection that has had many it writes for the next ones, too, which a restart leaves
- * out.
+ * wrote last needs no asking; and on a connection that has had sixteen in a row it writes for sixteen at a time, of which up to
+ * fifteen are left out when it is forgotten (a restart, another connection in its place): the receiver's window is 1 024.
  */
 #ifndef CLEAT_FLOW_SEQ_H
 #define CLEAT_FLOW_SEQ_H

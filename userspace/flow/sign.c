@@ -345,7 +345,6 @@ enum reason sign(const struct policy_image *p, struct sign_identities *identitie
 	uint64_t seq;
 
 	ret->wit_len = ret->wpt_len = 0;
-	ret->on.looked = false;
 	ret->rule = NULL;
 	ret->workload = policy_workload(p, asker->caller->owner.label);
 	if (!ret->workload)
@@ -356,7 +355,8 @@ enum reason sign(const struct policy_image *p, struct sign_identities *identitie
 	if (kept(sign_revoked) && revoked(p, ret->workload))
 		return REASON_REVOKED;
 	if (kept(link_local) && link_local_between_hosts(&ret->on.tag.conn))
-		return REASON_LINK_LOCAL;
+		return kern_tag_is(maps->tags, ask->sock_fd, &ret->on.tag) ? REASON_LINK_LOCAL
+									   : REASON_BUSY;
 	if (kept(sign_clock) && !(p->flags & POLICY_CLOCK_UNSYNC_OK) && !clock_synchronised())
 		return REASON_CLOCK;
 

@@ -123,8 +123,8 @@ static enum reason check_local(struct verifying *s)
 	return REASON_OK;
 }
 
-/* Step 8: this connection, this end, this establishment, this socket. */
-static enum reason check_connection(struct verifying *s)
+/* Of step 8: the claims against the record. */
+static enum reason compare(struct verifying *s)
 {
 	const struct connection_facts *on = &s->v.on;
 	uint32_t own =
@@ -133,12 +133,6 @@ static enum reason check_connection(struct verifying *s)
 	uint64_t apart;
 	enum reason r;
 
-	r = s->world->connection(s->world->ctx, &s->v.on);
-	if (r != REASON_OK)
-		return r;
-	r = jose_conn(&s->wpt_jose, wpt);
-	if (r != REASON_OK)
-		return r;
 	if (kept(cb) && !bytes_equal(wpt->cb, on->cb, 32))
 		return REASON_WRONG_CONNECTION;
 	if (kept(role) && (wpt->role != s->ask->expect_role || on->tag.conn.role != own))
@@ -154,6 +148,19 @@ static enum reason check_connection(struct verifying *s)
 		return r;
 	r = s->world->cb_check(s->world->ctx, on, wpt->role);
 	return kept(cb_memory) || r != REASON_OTHER_SOCKET ? r : REASON_OK;
+}
+
+/* Step 8: this connection, this end, this establishment, this socket. */
+static enum reason check_connection(struct verifying *s)
+{
+	enum reason r = s->world->connection(s->world->ctx, &s->v.on);
+
+	if (r == REASON_OK)
+		r = jose_conn(&s->wpt_jose, &s->v.wpt);
+	if (r != REASON_OK)
+		return r;
+	r = compare(s);
+	return r == REASON_OK || s->world->stands(s->world->ctx, &s->v.on) ? r : REASON_BUSY;
 }
 
 /* Step 9. */

@@ -38,6 +38,8 @@ struct verify_world {
 	const struct host_facts *host;
 	/* Step 8: the connection the request came in on, judged to be the caller's. */
 	enum reason (*connection)(void *ctx, struct connection_facts *ret);
+	/* Step 8: is its record still what it was then? Where not, it was half of one, or is over: nobody is refused by it. */
+	bool (*stands)(void *ctx, const struct connection_facts *on);
 	/* Steps 8 and 17: is (cb, role) free for this socket? Looks only. */
 	enum reason (*cb_check)(void *ctx, const struct connection_facts *on, uint32_t role);
 	/* Step 17: check the window and mark seq; remember cb until @until_s. Both or none. */

@@ -73,8 +73,8 @@ int channel_pair(int ret[2]);
 /* @pass_fd -1: no descriptor. */
 int channel_send(int channel, uint32_t type, const void *body, uint32_t len, int pass_fd);
 /* May a room be handed @fd? Tried, by handing it to itself: ours refuses a room nothing, another LSM may. The other end would
- * see a message without it, which is in no table and ends the daemon. 0, -EACCES: it may not, another errno: not tried to
- * the end (-EMFILE, -ENOMEM). */
+ * see a message without it, which is in no table and ends the daemon. 0, -EACCES: it may not (or, seldom, there was no memory
+ * for it: the kernel does not tell the two apart), another errno: not tried to the end (-EMFILE). */
 int channel_passes(int fd);
 /* Reads one message and serves it. -EPIPE: the other end is gone. -EPROTO: not in the table for @phase. */
 int channel_serve(int channel, const struct channel_entry *table, size_t count,

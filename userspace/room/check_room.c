@@ -41,6 +41,13 @@ static enum reason world_connection(void *ctx, struct connection_facts *ret)
 				ret);
 }
 
+static bool world_stands(void *ctx, const struct connection_facts *on)
+{
+	struct check_room *c = ctx;
+
+	return kern_tag_is(c->front.maps.tags, c->call->fd, &on->tag);
+}
+
 static enum reason world_cb_check(void *ctx, const struct connection_facts *on, uint32_t role)
 {
 	struct check_room *c = ctx;
@@ -82,11 +89,10 @@ static enum reason decide(struct check_room *c, const struct door_call *call)
 			!(c->front.image->flags & POLICY_CLOCK_UNSYNC_OK) && !clock_synchronised(),
 		.host = &c->front.host,
 		.connection = world_connection,
+		.stands = world_stands,
 		.cb_check = world_cb_check,
 		.consume = world_consume,
 	};
-
-	enum reason reason;
 
 	memset(&c->verdict, 0, sizeof(c->verdict));
 	if (!ask_well_formed(m, call->len))
@@ -105,10 +111,7 @@ static enum reason decide(struct check_room *c, const struct door_call *call)
 	};
 
 	c->call = call;
-	reason = verify(c->front.image, c->cache, &ask, &world, &c->verdict);
-	return reason == REASON_OK
-		       ? REASON_OK /* memory_consume() has asked that */
-		       : facts_settled(&c->front.maps, call->fd, &c->verdict.on, reason);
+	return verify(c->front.image, c->cache, &ask, &world, &c->verdict);
 }
 
 static void account_accepted(struct check_room *c)
@@ -225,7 +228,8 @@ static enum reason on_whois(void *room, const struct door_call *call, struct doo
 	c->call = call;
 	if (reason == REASON_OK) {
 		reason = world_connection(c, &on);
-		reason = facts_settled(&c->front.maps, call->fd, &on, reason);
+		if (kept(whois_unchanged) && reason == REASON_OK && !world_stands(c, &on))
+			reason = REASON_BUSY;
 	}
 	account_charge(a, call->caller->share_uid, call->caller->tag.owner.label);
 	account_begin(a, call->ask_name, reason);

@@ -45,7 +45,9 @@ struct door_entry {
 	uint32_t ask_len; /* exactly; with a tail: at least */
 	uint32_t answer_len;
 	bool tail;
-	bool fd; /* exactly one descriptor; who says yes to it has found it to be a socket of TCP */
+	/* Exactly one descriptor. serve() asks facts_connection() about it, which asks whether the caller lives, too; who says
+	 * yes has found it to be a socket of TCP. */
+	bool fd;
 	/* Decides, writes the account, fills the answer. */
 	enum reason (*serve)(void *room, const struct door_call *call, struct door_answer *answer);
 };

@@ -19,7 +19,7 @@ struct memory;
 int memory_new(int cb_map, int window_map, int tags_map, struct memory **ret);
 void memory_free(struct memory *m);
 
-/* Is (cb, role) free for this socket? */
+/* Is (cb, role) free for this socket? What is found counts for the memory_consume() of this request, if one follows. */
 enum reason memory_look(struct memory *m, const struct connection_facts *on, uint32_t role);
 /* Window and cb, both or none. @sock_fd is the socket of @on; @until_boot_ns: how long cb is remembered. */
 enum reason memory_consume(struct memory *m, int sock_fd, const struct connection_facts *on,

@@ -26,8 +26,8 @@
 #define STRANGE_THREADS 32
 #define STRANGE_EACH	2
 #define STACK_BYTES	(128 * 1024)
-#define NAP_NS		1000000 /* the fast lane looks again after this */
-#define NAPS		16 /* for nothing, before it sleeps: to be woken costs the room more than a nap */
+#define NAP_NS		500000 /* the fast lane looks again after this */
+#define NAPS		3 /* for nothing, before it sleeps: to be woken costs as much as two or three */
 #define LINGER_NS	200000		  /* how long a close may linger */
 #define KICK_NS		(5 * 1000 * 1000) /* and is told again, should the first have come too early */
 #define KICK_SIGNAL	SIGUSR1
@@ -269,6 +269,7 @@ static void *fast_lane(void *arg)
 	pthread_barrier_wait(&r->there);
 	for (;;) {
 		kick_set(kick, KICK_NS);
+		fast_drain(r);
 		for (unsigned idle = 0; idle < NAPS; idle = fast_drain(r) ? 0 : idle + 1)
 			clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){ .tv_nsec = NAP_NS },
 					NULL);

@@ -75,8 +75,6 @@ static enum reason decide(struct sign_room *s, const struct door_call *call, con
 	const struct cleat_ask_sign *m = call->ask;
 	const struct caller *c = call->caller;
 
-	enum reason reason;
-
 	s->result.rule = NULL;
 	if (kept(request_exact) && !ask_well_formed(m))
 		return REASON_MALFORMED;
@@ -93,10 +91,8 @@ static enum reason decide(struct sign_room *s, const struct door_call *call, con
 
 	const struct facts_asker asker = caller_asker(c);
 
-	reason = sign(s->front.image, s->identities, &s->front.maps, &s->front.host, &asker, &ask,
-		      &s->result);
-	return reason == REASON_OK ? REASON_OK /* it has asked that itself, before it signed */
-				   : facts_settled(&s->front.maps, call->fd, &s->result.on, reason);
+	return sign(s->front.image, s->identities, &s->front.maps, &s->front.host, &asker, &ask,
+		    &s->result);
 }
 
 static enum reason on_sign(void *room, const struct door_call *call, struct door_answer *answer)
