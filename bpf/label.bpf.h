@@ -45,62 +45,74 @@ static __always_inline bool rule_fits(const struct cleat_rule *r, const struct i
 	return true;
 }
 
-struct slots {
+/* One task's: which rule names it? */
+struct search {
+	__u64 cgroups[CLEAT_ANCESTORS]; /* from its own upwards; 0: no more */
 	__u32 gen;
-	__u32 place;
+	__u32 place; /* whose rules are looked at */
 	struct ids ids;
 	struct cleat_rule found;
+	int is; /* label_of_place() */
 };
+
+static long slot_look(__u32 slot, struct search *s)
+{
+	struct cleat_rule_key key = { .gen = s->gen, .place = s->place, .slot = slot };
+	const struct cleat_rule *r = bpf_map_lookup_elem(&cleat_rules, &key);
+
+	if (!r) {
+		s->is = slot || !kept(place_ruled) ? 0 : -1;
+		return 1;
+	}
+	if (!rule_fits(r, &s->ids))
+		return 0;
+	s->found = *r;
+	s->is = 1;
+	return 1;
+}
 
 /* 1: the first rule of the place that fits is in @s; 0: none does; -1: this generation has no rules of
  * the place (a reload is on its way through the cgroups): then nobody may take the task for an
- * ancestor's. A global function: the verifier judges it once by its types, not anew at each step of
- * each caller's walk. */
-__weak int label_of_place(struct slots *s)
+ * ancestor's. */
+static __always_inline int label_of_place(struct search *s)
 {
-	struct cleat_rule_key key = {};
-
-	if (!s)
-		return 0;
-	key.gen = s->gen;
-	key.place = s->place;
-	for (int slot = 0; slot < CLEAT_RULES_MAX; slot++) {
-		const struct cleat_rule *r;
-
-		key.slot = slot;
-		r = bpf_map_lookup_elem(&cleat_rules, &key);
-		if (!r)
-			return slot || !kept(place_ruled) ? 0 : -1;
-		if (!rule_fits(r, &s->ids))
-			continue;
-		s->found = *r;
-		return 1;
-	}
-	return 0;
+	s->is = 0;
+	bpf_loop(CLEAT_RULES_MAX, slot_look, s, 0);
+	return s->is;
 }
 
-/* The rule that names the task under policy @gen; all zero where none does. Not inlined: where it is, clang
- * 14 may lay the loop out so that its back edge falls through, which 6.1 refuses. */
+static long cgroup_look(__u32 level, struct search *s)
+{
+	__u64 id = level < CLEAT_ANCESTORS ? s->cgroups[level] : 0;
+	const struct cleat_cgroup *named;
+
+	if (!id)
+		return 1;
+	named = bpf_map_lookup_elem(&cleat_cgroups, &id);
+	if (!named)
+		return 0;
+	s->place = named->place;
+	return label_of_place(s) ? 1 : 0;
+}
+
+/* The rule that names the task under policy @gen; all zero where none does. The cgroups are gathered first, and looked up
+ * by bpf_loop(): a walk inside a walk of our own the verifier judges step by step in each caller. A global function, judged
+ * once, is one that others may replace. Not inlined: where it is, clang 14 may lay the loop out so that its
+ * back edge falls through, which 6.1 refuses. */
 static __noinline void label_of(struct cgroup *cgrp, const struct ids *ids, __u32 gen,
 				struct cleat_rule *ret)
 {
-	struct slots s = { .gen = gen, .ids = *ids };
+	struct search s = { .gen = gen, .ids = *ids };
 
 	for (int level = 0; level < CLEAT_ANCESTORS; level++) {
-		__u64 id = cgrp->kn->id;
-		const struct cleat_cgroup *named = bpf_map_lookup_elem(&cleat_cgroups, &id);
-		struct cgroup_subsys_state *parent;
+		struct cgroup_subsys_state *parent = cgrp->self.parent;
 
-		if (named) {
-			s.place = named->place;
-			if (label_of_place(&s))
-				break;
-		}
-		parent = cgrp->self.parent;
+		s.cgroups[level] = cgrp->kn->id;
 		if (!parent)
 			break;
 		cgrp = parent->cgroup;
 	}
+	bpf_loop(CLEAT_ANCESTORS, cgroup_look, &s, 0);
 	*ret = s.found;
 }
 
