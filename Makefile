@@ -278,12 +278,14 @@ check-attack-twins: $(addprefix $(B)/unit/,bundle verify policy policy_yaml plac
 		userspace/edge/seccomp.c $(LIBSRC)
 
 # ---- pins: restarts, upgrades and what may lie there instead, natively at level reduced -----------------------------
-# Two other builds: one with another object of the same layout, one with another layout.
+# Other builds: one with another object of the same layout, one with another layout, and the twin whose programs can be
+# replaced in part, as those of a daemon before this rule.
 PIN_TWINS := disarm_ours pins_whole pins_over_maps pins_layout pins_lineage full_remembered seq
 .PHONY: other-builds pins-programs check-pins
 other-builds: programs
 	$(Q)$(MAKE) --no-print-directory B=$(TOP)/other/object BPF_MORE=-DTWIN_CUT_forged_packet=1 $(TOP)/other/object/cleatd
 	$(Q)$(MAKE) --no-print-directory B=$(TOP)/other/layout ABI=2 $(TOP)/other/layout/cleatd
+	$(Q)$(MAKE) --no-print-directory TWIN=functions_static $(TOP)/twin/functions_static/cleatd
 
 pins-programs: other-builds $$(ACTORS)
 	$(Q)for t in $(PIN_TWINS); do $(MAKE) --no-print-directory TWIN=$$t $(TOP)/twin/$$t/cleatd || exit 1; done

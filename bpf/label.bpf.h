@@ -97,7 +97,7 @@ static long cgroup_look(__u32 level, struct search *s)
 
 /* The rule that names the task under policy @gen; all zero where none does. The cgroups are gathered first, and looked up
  * by bpf_loop(): a walk inside a walk of our own the verifier judges step by step in each caller. A global function, judged
- * once, is one that others may replace. Not inlined: where it is, clang 14 may lay the loop out so that its
+ * once, is one that others may replace (edge/kern_ext.h). Not inlined: where it is, clang 14 may lay the loop out so that its
  * back edge falls through, which 6.1 refuses. */
 static __noinline void label_of(struct cgroup *cgrp, const struct ids *ids, __u32 gen,
 				struct cleat_rule *ret)

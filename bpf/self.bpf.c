@@ -3,7 +3,7 @@
  * What is ours is refused to other processes, root's, too. Level full.
  *
  *	lsm/bpf_map, lsm/bpf_prog	a descriptor of a map or program of ours: by id, by pin; or of a
- *					program that was loaded to stand in one of ours
+ *					program that was loaded to be called beside one of ours
  *	lsm/bpf				a descriptor of a link of ours by id (links have no hook)
  *	lsm/file_receive		a descriptor of a map of ours that somebody, a room, gives away
  *	lsm/inode_permission		anything in the pins' directory
@@ -130,9 +130,9 @@ int BPF_PROG(cleat_s_map, struct bpf_map *map)
 	return object(CLEAT_OWN_MAP, map->id);
 }
 
-/* By a descriptor from before a program would be loaded that replaces a part of ours (freplace) or reads there (fentry): its
- * own descriptor, without which it is never attached, is asked for here. Who loads it for a program of his own and turns it to
- * ours when he attaches it (BPF_LINK_CREATE with a target) is asked nowhere: bpf/README.md, what stays. */
+/* By a descriptor from before a program would be loaded that is called before or after ours (fentry, fexit): its own
+ * descriptor, without which it is never attached, is asked for here. One that replaces a part of ours (freplace) is not
+ * loaded, nor turned to ours from another program: none of our functions is global (edge/kern_ext.h). */
 static __always_inline int program_for_ours(struct bpf_prog *prog)
 {
 	struct cleat_keeper *self = self_now();

@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Puts a program in the place of a function of another one (freplace): replacer OBJECT PROGRAM PIN [CGROUP|-]
+ * Puts a program in the place of another one (freplace), or beside it (fentry): replacer OBJECT PROGRAM PIN HOW [CGROUP]
  *
- * The descriptor of PROGRAM is got by its id, where we are; then we go into CGROUP, as who holds it from before. With - it is
- * asked for until there is such a program. Says "ok" once the link is pinned at PIN, or which errno it was at.
+ *	for	loaded for PROGRAM, which it replaces
+ *	turned	loaded for a program of our own, and turned to PROGRAM when it is attached
+ *	listen	loaded for PROGRAM, to be called before it
+ *	own	loaded for a program of our own, which it replaces, as another tool's would
+ *
+ * The descriptor of PROGRAM is got by its id, where we are; then we go into CGROUP, as who holds it from before. Says "ok" once
+ * the link is pinned at PIN, or which errno it was at.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -41,21 +47,38 @@ static int enter(const char *cgroup)
 	return err;
 }
 
-static int replace(const char *path, int target, const char *pin)
+/* The program @name of the object alone, for the function @of of @target. */
+static int load(const char *path, const char *name, int target, const char *of,
+		struct bpf_program **ret)
 {
 	struct bpf_object *object = bpf_object__open(path);
-	struct bpf_program *program = object ? bpf_object__next_program(object, NULL) : NULL;
-	struct bpf_link *link;
-	int err;
+	struct bpf_program *p;
 
-	if (!program)
+	if (!object)
 		return -errno;
-	err = bpf_program__set_attach_target(program, target, "label_of_place");
+	bpf_object__for_each_program(p, object)
+		bpf_program__set_autoload(p, strcmp(bpf_program__name(p), name) == 0);
+	*ret = bpf_object__find_program_by_name(object, name);
+	if (target >= 0)
+		bpf_program__set_attach_target(*ret, target, of);
+	return bpf_object__load(object);
+}
+
+static int put(const char *path, const char *program, int target, const char *how, const char *pin)
+{
+	bool turned = strcmp(how, "turned") == 0, own = strcmp(how, "own") == 0;
+	bool listen = strcmp(how, "listen") == 0;
+	struct bpf_program *mine, *p;
+	struct bpf_link *link;
+	int err = load(path, "own", -1, NULL, &mine);
+
 	if (err == 0)
-		err = bpf_object__load(object);
+		err = load(path, listen ? "listen" : "replace",
+			   turned || own ? bpf_program__fd(mine) : target,
+			   turned || own ? "own" : program, &p);
 	if (err < 0)
 		return err;
-	link = bpf_program__attach_freplace(program, 0, NULL);
+	link = turned ? bpf_program__attach_freplace(p, target, program) : bpf_program__attach(p);
 	return link ? bpf_link__pin(link, pin) : -errno;
 }
 
@@ -67,17 +90,14 @@ static int said(int err)
 
 int main(int argc, char **argv)
 {
-	const char *where = argc > 4 ? argv[4] : "";
 	int fd, err;
 
-	if (argc < 4)
+	if (argc < 5)
 		return 2;
 	libbpf_set_print(NULL);
-	do
-		fd = program_of(argv[2]);
-	while (fd < 0 && *where == '-');
-	if (fd < 0)
+	fd = strcmp(argv[4], "own") == 0 ? -1 : program_of(argv[2]);
+	if (fd < -1)
 		return said(fd);
-	err = *where == '/' ? enter(where) : 0;
-	return said(err < 0 ? err : replace(argv[1], fd, argv[3]));
+	err = argc > 5 ? enter(argv[5]) : 0;
+	return said(err < 0 ? err : put(argv[1], argv[2], fd, argv[4], argv[3]));
 }

@@ -14,7 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* smoke_full.c, smoke_self.c */
+/* smoke_ext.c, smoke_full.c, smoke_self.c */
+void ext_tests(void);
 void full_tests(void);
 void self_tests(void);
 
@@ -232,6 +233,8 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	if (!self)
 		child("good", 0, common_tests, NULL) == 0 ? 0 : failures++;
+	if (!full)
+		ext_tests();
 	if (full && !self)
 		full_tests();
 	if (full)

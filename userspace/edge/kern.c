@@ -303,10 +303,21 @@ static int attached(struct kern *k)
 	return kern_map_put(map_fd(k, "cleat_config"), &zero, &config, BPF_ANY);
 }
 
-/* What we loaded was anybody's to get until our own hooks refused it. */
-static bool was_open(const struct kern *k)
+/* What we loaded was anybody's to get until our own hooks refused it: nobody could replace a part of it. */
+static int closed(const struct kern *k, char *error, size_t cap)
 {
-	return kept(made_replaced) && k->found != KERN_FOUND_WHOLE && kern_ext_find(&k->set);
+	const char *name;
+	bool loaded = k->found != KERN_FOUND_WHOLE; /* else kern_adopt_look() asked */
+	int found = loaded && kept(functions_static) ? kern_ext_look(&k->set, &name) : 0;
+
+	if (found > 0)
+		snprintf(
+			error, cap,
+			"others could replace a part of %s (freplace): libbpf loaded it with a function that is global",
+			name);
+	if (found < 0)
+		kern_complain(error, cap, found, "cannot look at what was loaded");
+	return found > 0 ? -ENOTSUP : found;
 }
 
 int kern_attach(struct kern *k, char *error, size_t error_cap)
@@ -327,12 +338,9 @@ int kern_attach(struct kern *k, char *error, size_t error_cap)
 		err = kern_self_after(&k->self, k->pins, k->object, &k->set);
 	if (err < 0)
 		return kern_complain(error, error_cap, err, "cannot say what is ours (cleat_own)");
-	if (was_open(k)) {
-		snprintf(
-			error, error_cap,
-			"another program replaces a part of one that was just loaded (freplace): see who made it, with bpftool prog and bpftool link, before the next start");
-		return -EEXIST;
-	}
+	err = closed(k, error, error_cap);
+	if (err < 0)
+		return err;
 	err = attached(k);
 	return err < 0 ? kern_complain(error, error_cap, err, "cannot write cleat_config") : 0;
 }

@@ -70,7 +70,7 @@ int kern_keeper_set(struct kern *k, const char *path, uint64_t id);
 /* Where there is no struct kern_pins: everything in this directory of a bpffs is ours. */
 int kern_pins_guard(struct kern *k, const char *dir);
 /* Attaches every hook of the level that is not attached yet, all or nothing; arms nothing: that takes proof (kern_probe.h)
- * and an epoch. -EEXIST: a part of what was loaded is another's (kern_ext.h). */
+ * and an epoch. */
 int kern_attach(struct kern *k, char *error, size_t error_cap);
 /* Proved: every other set goes. Nothing is left to go back to then. */
 int kern_tidy(struct kern *k, char *error, size_t error_cap);

@@ -1,109 +1,82 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Who replaces a part of our programs. See kern_ext.h. */
+/* Can a part of our programs be replaced? See kern_ext.h. */
 #include "edge/kern_ext.h"
 
 #include "base/cleanup.h"
-#include "base/twin.h"
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <errno.h>
 #include <string.h>
 
-struct ours {
-	unsigned count;
-	uint32_t programs[KERN_SET_MAX + 1];
-	uint32_t btfs[KERN_SET_MAX + 1];
-};
-
-static bool program_of(int fd, struct bpf_prog_info *ret)
+static bool is_global(const struct btf_type *type)
 {
-	uint32_t len = sizeof(*ret);
-
-	memset(ret, 0, sizeof(*ret));
-	return fd >= 0 && bpf_obj_get_info_by_fd(fd, ret, &len) == 0;
+	return btf_is_func(type) &&
+	       btf_vlen(type) == BTF_FUNC_GLOBAL; /* a function's vlen is its linkage */
 }
 
-static bool program_by_id(uint32_t id, struct bpf_prog_info *ret)
+/* libbpf writes there in the same way, of hidden functions that are not a program's main one. */
+void kern_ext_close(struct btf *btf)
 {
-	owned_fd int fd = bpf_prog_get_fd_by_id(id);
+	for (uint32_t id = 1; btf && id < btf__type_cnt(btf); id++) {
+		const struct btf_type *type = btf__type_by_id(btf, id);
 
-	return program_of(fd, ret);
-}
-
-static bool link_of(int fd, struct bpf_link_info *ret)
-{
-	uint32_t len = sizeof(*ret);
-
-	memset(ret, 0, sizeof(*ret));
-	return fd >= 0 && bpf_obj_get_info_by_fd(fd, ret, &len) == 0;
-}
-
-static void add(struct ours *o, const struct bpf_prog_info *program)
-{
-	o->programs[o->count] = program->id;
-	o->btfs[o->count++] = program->btf_id;
-}
-
-static void ours_of(const struct kern_set *s, struct ours *ret)
-{
-	struct bpf_prog_info walk;
-
-	*ret = (struct ours){ 0 };
-	if (program_of(s->walk, &walk))
-		add(ret, &walk);
-	for (unsigned i = 0; i < s->link_count; i++) {
-		struct bpf_prog_info program;
-		struct bpf_link_info link;
-
-		if (!link_of(s->links[i].fd, &link) || !program_by_id(link.prog_id, &program))
-			continue;
-		add(ret, &program);
+		if (is_global(type))
+			((struct btf_type *)(uintptr_t)type)->info -=
+				BTF_FUNC_GLOBAL - BTF_FUNC_STATIC;
 	}
 }
 
-static bool is_among(const uint32_t *at, unsigned count, uint32_t id)
+static int btf_look(uint32_t id)
 {
-	for (unsigned i = 0; i < count; i++)
-		if (id && at[i] == id)
-			return true;
-	return false;
+	struct btf *btf = btf__load_from_kernel_by_id(id);
+	bool open = false;
+
+	if (!btf)
+		return -errno;
+	for (uint32_t i = 1; i < btf__type_cnt(btf); i++)
+		open |= is_global(btf__type_by_id(btf, i));
+	btf__free(btf);
+	return open;
 }
 
-/* Loaded for one of ours: until it is attached it says so itself. */
-static bool loaded_for(const struct ours *o)
+/* @closed: the BTF that was looked at last, which most programs of a set share. One without any takes nobody in. */
+static int program_look(int fd, uint32_t *closed)
 {
-	struct bpf_prog_info program;
-	uint32_t id = 0;
+	struct bpf_prog_info info = { 0 };
+	uint32_t len = sizeof(info);
+	int found;
 
-	while (bpf_prog_get_next_id(id, &id) == 0)
-		if (program_by_id(id, &program) && program.type == BPF_PROG_TYPE_EXT &&
-		    is_among(o->btfs, o->count, program.attach_btf_obj_id))
-			return true;
-	return false;
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) < 0)
+		return -errno;
+	if (info.btf_id == 0 || info.btf_id == *closed)
+		return 0;
+	found = btf_look(info.btf_id);
+	if (found == 0)
+		*closed = info.btf_id;
+	return found;
 }
 
-/* Attached to one of ours: from then on its link does. */
-static bool attached_to(const struct ours *o)
+static int link_look(int link, uint32_t *closed)
 {
-	struct bpf_prog_info program;
-	struct bpf_link_info link;
-	uint32_t id = 0;
+	struct bpf_link_info info = { 0 };
+	uint32_t len = sizeof(info);
+	owned_fd int program = -1;
 
-	while (bpf_link_get_next_id(id, &id) == 0) {
-		owned_fd int fd = bpf_link_get_fd_by_id(id);
+	if (bpf_obj_get_info_by_fd(link, &info, &len) < 0)
+		return -errno;
+	program = bpf_prog_get_fd_by_id(info.prog_id);
+	return program < 0 ? -errno : program_look(program, closed);
+}
 
-		if (link_of(fd, &link) && link.type == BPF_LINK_TYPE_TRACING &&
-		    is_among(o->programs, o->count, link.tracing.target_obj_id) &&
-		    program_by_id(link.prog_id, &program) && program.type == BPF_PROG_TYPE_EXT)
-			return true;
+int kern_ext_look(const struct kern_set *s, const char **ret_name)
+{
+	uint32_t closed = 0;
+	int found = s->walk >= 0 ? program_look(s->walk, &closed) : 0;
+
+	*ret_name = "the walk";
+	for (unsigned i = 0; found == 0 && i < s->link_count; i++) {
+		found = link_look(s->links[i].fd, &closed);
+		*ret_name = s->links[i].name;
 	}
-	return false;
-}
-
-bool kern_ext_find(const struct kern_set *s)
-{
-	struct ours o;
-
-	if (!kept(pins_replaced))
-		return false;
-	ours_of(s, &o);
-	return loaded_for(&o) || attached_to(&o);
+	return found;
 }

@@ -10,6 +10,7 @@
 #include "../bpf/abi.h"
 #include "base/file.h"
 #include "base/twin.h"
+#include "edge/kern_ext.h"
 #include "edge/kern_layout.h"
 #include "edge/machine.h"
 #include "edge/sig.h"
@@ -169,6 +170,8 @@ int kern_object_load(struct kern_object *o, const struct kern_set *reuse, char *
 	char what[64];
 	int err = reuse ? maps_reuse(o, reuse) : 0;
 
+	if (kept(functions_static))
+		kern_ext_close(bpf_object__btf(o->bpf));
 	bpf_object__for_each_program(program, o->bpf)
 		bpf_program__set_autoload(program, program_is_of(program, o->level));
 	if (err == 0)

@@ -133,7 +133,7 @@ static bool must_be_full(const struct arming_options *o, char *line, size_t cap)
 	return true;
 }
 
-/* -EEXIST: what is pinned there, or a part of what was just loaded, is not ours, at whatever level. */
+/* -EEXIST: what is pinned there is not ours, at whatever level. */
 int arming_open(const struct arming_options *o, struct arming *ret, char *line, size_t line_cap)
 {
 	struct arming a = { 0 };
