@@ -6,6 +6,7 @@ import json
 
 from stage import BUILD_MAIN, SRC, Accepted, Wrong, test, until
 
+FTRACE = "/proc/sys/kernel/ftrace_enabled"
 PINS, OTHER = "/sys/fs/bpf/cleat", "/sys/fs/bpf/other"
 ELSEWHERE = "echo 0 >/sys/fs/cgroup/nobody/cgroup.procs; "
 NAMES = {"map": "cleat_tags", "program": "cleat_birth"}
@@ -171,6 +172,15 @@ def replaces_its_own(host):
         raise Wrong("another tool replaces a program of its own: " + got)
 
 
+def while_silent(host, script):
+    """What it says in a moment when no hook of LSM is called."""
+    try:
+        host.ask("write", FTRACE, "0\n")
+        return host.run(script)[1].strip()
+    finally:
+        host.ask("write", FTRACE, "1\n")
+
+
 @test(93, 159, name="a_part_of_ours_replaced", twin=("self_replace", "functions_static", "pins_static"))
 def replacement(s):
     """A program in the place of one of ours (freplace), of which the program's id and tag say nothing: not by its id, nor by a
@@ -199,6 +209,9 @@ def replacement(s):
                 raise Wrong("%s: %s" % (who, got))
         refusals(s.b, "program")
         s.accepted(good, svc)
+        got = while_silent(s.b, ELSEWHERE + replacer("turned"))
+        if got != "EINVAL":
+            raise (Accepted if got == "ok" else Wrong)("while LSM is silent, by its id: " + got)
         s.b.stop()
         s.b.disarm()
         s.b.start(BUILD_MAIN + "/twin/functions_static")
