@@ -26,11 +26,12 @@
 #define STRANGE_THREADS 32
 #define STRANGE_EACH	2
 #define STACK_BYTES	(128 * 1024)
-#define NAP_NS		500000 /* the fast lane looks again after this */
-#define NAPS		3 /* for nothing, before it sleeps: to be woken costs as much as two or three */
-#define LINGER_NS	200000		  /* how long a close may linger */
-#define KICK_NS		(5 * 1000 * 1000) /* and is told again, should the first have come too early */
-#define KICK_SIGNAL	SIGUSR1
+#define NAP_NS                                                                                     \
+	1000000 /* the fast lane looks again after this: as late may a FIN be that waits for it */
+#define NAPS	    2 /* for nothing, before it sleeps: to be woken costs as much as two or three */
+#define LINGER_NS   200000	      /* how long a close may linger */
+#define KICK_NS	    (5 * 1000 * 1000) /* and is told again, should the first have come too early */
+#define KICK_SIGNAL SIGUSR1
 
 struct waiting {
 	int fd;

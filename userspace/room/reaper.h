@@ -7,6 +7,7 @@
  * is treated as such. Four lanes, all threads of this process:
  *
  *   fast     one thread: TCP sockets that do not linger. It closes nothing else, ever; of an end it asks whether it is empty.
+ *            What wakes it is closed at once; while more keeps coming it looks once a millisecond instead of being woken.
  *   linger   TCP sockets that do. A timer's signal ends the wait, so it is always bounded.
  *   drained  our own ends in which nothing is. Apart from TCP, because before Linux 6.9 the last close of any AF_UNIX socket may
  *            collect what others left in circles of queues, and that may hang: one thread at a time, so the others go on.
