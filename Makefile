@@ -280,7 +280,7 @@ check-attack-twins: $(addprefix $(B)/unit/,bundle verify policy policy_yaml plac
 # ---- pins: restarts, upgrades and what may lie there instead, natively at level reduced -----------------------------
 # Other builds: one with another object of the same layout, one with another layout, and the twin whose programs can be
 # replaced in part, as those of a daemon before this rule.
-PIN_TWINS := disarm_ours pins_whole pins_over_maps pins_layout pins_lineage full_remembered seq
+PIN_TWINS := disarm_ours pins_whole pins_over_maps pins_layout pins_lineage full_remembered seq seq_written
 .PHONY: other-builds pins-programs check-pins
 other-builds: programs
 	$(Q)$(MAKE) --no-print-directory B=$(TOP)/other/object BPF_MORE=-DTWIN_CUT_forged_packet=1 $(TOP)/other/object/cleatd

@@ -2,6 +2,7 @@
 /* See seq.h. A socket's cookie is never another's while the machine runs (sock_gen_cookie()). */
 #include "flow/seq.h"
 
+#include "base/twin.h"
 #include "edge/kern.h"
 #include "model/assertion.h"
 #include <errno.h>
@@ -71,7 +72,7 @@ enum reason seq_next(struct seq_book *b, int sock_fd, uint64_t cookie, uint32_t 
 			r.written = SEQ_MAX;
 		struct cleat_seq next = { .generation = generation, .last = r.written };
 
-		if (kern_seq_put(b->map, sock_fd, &next) < 0)
+		if (kept(seq_written) && kern_seq_put(b->map, sock_fd, &next) < 0)
 			return REASON_BUSY; /* nothing was given */
 	}
 	*at = r;
