@@ -21,7 +21,8 @@ int place_open(const char *runtime_dir, int *ret_dirfd, int *ret_privatefd);
 int place_bind(int dirfd, const char *name, int *ret_fd);
 void place_unbind(int dirfd, const char *name);
 /* A page for struct room_counters, zeroed, 0600, and locked as long as a descriptor or a mapping of it is open: the room
- * keeps a mapping only. -ETIMEDOUT: a room of the daemon before is still alive. */
+ * keeps a mapping only. So there are never two rooms of a kind that write seq, window or cb, and each may believe what it
+ * wrote. -ETIMEDOUT: a room of the daemon before is still alive. */
 int place_counters(int privatefd, const char *name, int *ret_fd);
 /* Keeps in PLACE_KEEPER which cgroup (edge/keeper.h) may touch what is ours: cleatd disarm reads it, with no daemon. */
 int place_keeper(int privatefd, const char *cgroup);
