@@ -92,6 +92,8 @@ static void other_boot(void)
 	X("no exp in the WIT", "", json_object_del(m.wit, "exp"), CLAIM)                           \
 	X("expired", "times", m.now = 1790000058, EXPIRED)                                         \
 	X("WIT expired", "times", put(m.wit, "exp", "1789999970"), EXPIRED)                        \
+	X("expired; and its connection is over since", "times",                                    \
+	  (m.now = 1790000058, m.changed = true), EXPIRED)                                         \
 	X("from the future", "times", m.now = 1789999967, NOT_YET)                                 \
 	X("too long a life", "times", put(m.wpt, "exp", "1790000059"), LIFE)                       \
 	X("too long a WIT", "times", put(m.wit, "exp", "1790003631"), LIFE)                        \

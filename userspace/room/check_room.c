@@ -228,7 +228,7 @@ static enum reason on_whois(void *room, const struct door_call *call, struct doo
 	c->call = call;
 	if (reason == REASON_OK) {
 		reason = world_connection(c, &on);
-		if (kept(whois_unchanged) && reason == REASON_OK && !world_stands(c, &on))
+		if (reason == REASON_OK && !world_stands(c, &on))
 			reason = REASON_BUSY;
 	}
 	account_charge(a, call->caller->share_uid, call->caller->tag.owner.label);
