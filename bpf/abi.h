@@ -250,6 +250,7 @@ enum cleat_own {
 	CLEAT_OWN_WAY = 5,
 	CLEAT_OWN_ROOM = 6,
 	CLEAT_OWN_PINS = 7,
+	CLEAT_OWN_SILENCER = 8, /* the sysctl that silences what refuses the others; only told of */
 };
 
 struct cleat_own_key {

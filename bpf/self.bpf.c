@@ -16,6 +16,7 @@
  *					a room's memory and descriptors
  *	lsm/task_kill, lsm/file_send_sigiotask, lsm/task_setrlimit
  *					a room's life
+ *	cgroup/sysctl			a write of kernel.ftrace_enabled, which silences all of the above
  *	tp_btf/cgroup_attach_task	who comes into the daemon's cgroup, which room leaves it: noticed
  *	tp_btf/cgroup_mkdir		the daemon's cgroup made anew is the daemon's
  *
@@ -424,6 +425,40 @@ SEC("lsm/task_setrlimit")
 int BPF_PROG(cleat_s_limit, struct task_struct *p)
 {
 	return room(p, true);
+}
+
+/* ---- what silences the hooks ---- */
+
+/* The name's length tells nearly every other one: a longer one is -E2BIG. So is any other failure another name, as there
+ * is no other way to fail that the kernel knows, and a sysctl that is not read may be anything that a host needs. */
+static __always_inline bool is_silencer(struct bpf_sysctl *ctx)
+{
+	static const char silencer[] = "kernel/ftrace_enabled";
+	char name[24] = {};
+
+	if (bpf_sysctl_get_name(ctx, name, sizeof(name), 0) != sizeof(silencer) - 1)
+		return false;
+#pragma unroll
+	for (int i = 0; i < (int)sizeof(silencer) - 1; i++)
+		if (name[i] != silencer[i])
+			return false;
+	return true;
+}
+
+/* Called by the cgroups, not by way of ftrace: it holds while the other hooks are silent, too. Such programs have no task
+ * storage, so that a room that was moved elsewhere is nobody here: none writes it. Nor does pid 1, whose units do. */
+SEC("cgroup/sysctl")
+int cleat_s_sysctl(struct bpf_sysctl *ctx)
+{
+	struct cleat_keeper *self;
+
+	if (!ctx->write || !is_silencer(ctx))
+		return 1;
+	self = self_now();
+	if (!self || is_keeper(self, bpf_get_current_task_btf()) || !kept(self_sysctl))
+		return 1;
+	refused(self, CLEAT_OWN_SILENCER, 0, -EPERM);
+	return 0;
 }
 
 /* ---- the daemon's cgroup ---- */

@@ -205,6 +205,7 @@ bool kern_object_is_cgroups(const struct bpf_program *program)
 	switch (bpf_program__type(program)) {
 	case BPF_PROG_TYPE_CGROUP_SOCK:
 	case BPF_PROG_TYPE_CGROUP_SOCK_ADDR:
+	case BPF_PROG_TYPE_CGROUP_SYSCTL:
 	case BPF_PROG_TYPE_SOCK_OPS:
 		return true;
 	default:

@@ -17,8 +17,9 @@ static const char *const event_words[] = {
 };
 
 static const char *const own_words[] = {
-	[CLEAT_OWN_MAP] = "map",     [CLEAT_OWN_PROGRAM] = "program", [CLEAT_OWN_LINK] = "link",
-	[CLEAT_OWN_MOUNT] = "mount", [CLEAT_OWN_ROOM] = "room",	      [CLEAT_OWN_PINS] = "pins",
+	[CLEAT_OWN_MAP] = "map",	[CLEAT_OWN_PROGRAM] = "program", [CLEAT_OWN_LINK] = "link",
+	[CLEAT_OWN_MOUNT] = "mount",	[CLEAT_OWN_ROOM] = "room",	 [CLEAT_OWN_PINS] = "pins",
+	[CLEAT_OWN_SILENCER] = "hooks",
 };
 
 /* About what is ours: who did it, to what, and to which process. */
