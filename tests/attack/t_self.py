@@ -4,7 +4,7 @@ objects are as they were. The kernel's side of it, hook by hook, is in tests/bpf
 """
 import json
 
-from stage import BUILD_MAIN, SRC, Accepted, Wrong, test, until
+from stage import BUILD_MAIN, SRC, Accepted, Wrong, status, test, until
 
 FTRACE = "/proc/sys/kernel/ftrace_enabled"
 PINS, OTHER = "/sys/fs/bpf/cleat", "/sys/fs/bpf/other"
@@ -179,6 +179,41 @@ def while_silent(host, script):
         return host.run(script)[1].strip()
     finally:
         host.ask("write", FTRACE, "1\n")
+
+
+def no_silence(host, silent):
+    """Root elsewhere does not turn the sysctl; @silent: the keeper has. Others he does."""
+    tried = json.loads(host.sh("/usr/bin/python3 %s/tests/attack/thief.py /nobody sysctl %s 3 3>%s" % (SRC, FTRACE, FTRACE)))
+    now = tried.pop("is")
+    others = [tried.pop(name) for name in list(tried) if name.startswith(("before-", "after-"))]
+    if "ok" in tried.values() or now != ("0" if silent else "1"):
+        raise Accepted("%s, and it is %s" % (tried, now))
+    if set(tried.values()) != {"EPERM"} or len(tried) != 5 or others != ["ok"] * 6:
+        raise Wrong("%s, and others: %s" % (tried, others))
+
+
+@test(93, 107, name="the_hooks_silenced", twin="self_sysctl")
+def silenced(s):
+    """Root in another cgroup silences the hooks of LSM for a moment (kernel.ftrace_enabled), in which nothing would refuse him
+    a descriptor: by that file, by a descriptor of it that the keeper opened, by another mount; while they are silent, too,
+    since the keeper may. He reads it, and other sysctls are his."""
+    good, svc = s.actor(s.a), s.service()
+    control = lambda: s.accepted(good, svc)  # noqa: E731
+    control()
+    epoch = status(s.b)["epoch"]
+    s.b.audit()
+    try:
+        no_silence(s.b, False)
+        refusals(s.b, "hooks")
+        if status(s.b)["epoch"] != epoch:
+            raise Accepted("the level fell: %s" % status(s.b))
+        control()
+        s.b.ask("write", FTRACE, "0\n")
+        no_silence(s.b, True)
+    finally:
+        s.b.ask("write", FTRACE, "1\n")
+    until(lambda: status(s.b)["armed"], "the level to come back", 60)
+    s.accepted(s.actor(s.a), s.service())
 
 
 @test(93, 159, name="a_part_of_ours_replaced", twin=("self_replace", "functions_static", "pins_static"))

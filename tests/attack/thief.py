@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Root of the host, but not in the daemon's cgroup, tries to get at what is the daemon's: thief.py CGROUP WORK [ARGUMENT...]
 prints one JSON object. CGROUP -: where it is. WORK: objects (maps, programs, links by id, and what it could then write), rooms PID..., pins
-DIRECTORY PIN, mounts DIRECTORY, forge SET PROGRAM without|other|own (a manifest and the set to it), other DIRECTORY (what another
+DIRECTORY PIN, mounts DIRECTORY, sysctl PATH DESCRIPTOR (the same one, writable, from before), forge SET PROGRAM without|other|own (a manifest and the set to it), other DIRECTORY (what another
 tool does with its own objects, all of which must go).
 """
 import ctypes
@@ -140,7 +140,8 @@ def attempts():
         try:
             n = f()
         except OSError as e:
-            n = -e.errno
+            found[name] = word(-e.errno)
+            return
         if isinstance(n, int) and n == -1:
             n = -ctypes.get_errno()
         found[name] = word(n if isinstance(n, int) else 0)
@@ -197,6 +198,45 @@ def mounts(directory):
 
 
 HEAD, ROW, LSM_MAC = 56, 56, 27          # of struct kern_manifest, kern_manifest_program
+
+
+def sysctl(path, held):
+    """Writes by each way to the file: its name, a descriptor from before, another mount of its file system; and whether it is
+    read, and others are written what they are."""
+    found, attempt = attempts()
+
+    def put_in(name, value):
+        fd = os.open(name, os.O_WRONLY)
+        try:
+            os.write(fd, value)
+        finally:
+            os.close(fd)
+
+    def in_another_mount():
+        aside = "/run/thief"
+        os.makedirs(aside, exist_ok=True)
+        if LIBC.mount(b"none", text(aside), b"proc", 0, None):
+            return -1
+        try:
+            return put_in(path.replace("/proc", aside, 1), b"0\n")
+        finally:
+            LIBC.umount2(text(aside), MNT_DETACH)
+
+    def others(how):
+        # shorter than its name, as long, and longer
+        for name in ("kernel/panic", "vm/vfs_cache_pressure", "kernel/ftrace_dump_on_oops"):
+            with open("/proc/sys/" + name, "rb") as f:
+                value = f.read()
+            attempt("%s-%s" % (how, name), lambda: put_in("/proc/sys/" + name, value))  # noqa: B023 - called at once
+    others("before")
+    for value in (b"0\n", b"1\n", b"0"):
+        attempt("write-%s" % value.decode().strip() + "-%d" % len(value), lambda: put_in(path, value))  # noqa: B023
+    attempt("held", lambda: os.write(int(held), b"0\n") and None)
+    attempt("another-mount", in_another_mount)
+    others("after")
+    with open(path) as f:
+        found["is"] = f.read().strip()
+    return found
 
 
 def get(path):
@@ -306,7 +346,7 @@ def main():
         with open("/sys/fs/cgroup%s/cgroup.procs" % sys.argv[1], "w") as f:
             f.write("0")
     work = {"objects": objects, "rooms": lambda: rooms(sys.argv[3:]), "pins": lambda: pins(*sys.argv[3:5]),
-            "mounts": lambda: mounts(sys.argv[3]), "forge": lambda: forge(*sys.argv[3:6]), "other": lambda: other(sys.argv[3])}
+            "mounts": lambda: mounts(sys.argv[3]), "sysctl": lambda: sysctl(*sys.argv[3:5]), "forge": lambda: forge(*sys.argv[3:6]), "other": lambda: other(sys.argv[3])}
     print(json.dumps(work[sys.argv[2]]()))
 
 

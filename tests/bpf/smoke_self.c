@@ -20,7 +20,8 @@ void self_tests(void);
 void self_room_tests(void);  /* smoke_room.c */
 bool self_mount_tests(void); /* smoke_mount.c */
 
-#define MANY 512
+#define MANY	 512
+#define SILENCER "/proc/sys/kernel/ftrace_enabled"
 
 /* One kind of object, by its id. */
 struct kind {
@@ -249,6 +250,72 @@ static int displaces(void *arg)
 	return 0;
 }
 
+static ssize_t sysctl_read(const char *path, char *ret, size_t cap)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, ret, cap);
+
+	close(fd);
+	return n;
+}
+
+static ssize_t sysctl_write(const char *path, const char *value, size_t len)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), err;
+	ssize_t n = fd < 0 ? -1 : write(fd, value, len);
+
+	err = errno;
+	close(fd);
+	errno = err;
+	return n;
+}
+
+/* What a sysctl is already, by somebody who may not write ours: a name that is shorter, as long, and longer than its. */
+static bool others_written(void)
+{
+	static const char *const names[] = { "kernel/panic", "vm/vfs_cache_pressure",
+					     "kernel/ftrace_dump_on_oops" };
+	char path[64], value[64];
+	unsigned written = 0;
+
+	for (unsigned i = 0; i < 3; i++) {
+		ssize_t n;
+
+		snprintf(path, sizeof(path), "/proc/sys/%s", names[i]);
+		n = sysctl_read(path, value, sizeof(value));
+		written += n > 0 && sysctl_write(path, value, (size_t)n) == n;
+	}
+	return written == 3;
+}
+
+/* @arg: what it is, which says whether the hooks of LSM are called now. */
+static int silences(void *arg)
+{
+	const char *is = arg;
+	char now = 0;
+
+	check(others_written(), "  another sysctl is written");
+	check(sysctl_write(SILENCER, "0\n", 2) == -1 && errno == EPERM,
+	      *is == '1' ? "  the hooks are not silenced" : "  nor is it written while they are");
+	check(sysctl_write(SILENCER, "1\n", 2) == -1 && errno == EPERM, "  whatever the value");
+	check(sysctl_read(SILENCER, &now, 1) == 1 && now == *is, "  it is read, and what it was");
+	check(others_written(), "  and another one is still written");
+	return 0;
+}
+
+/* By the keeper it is, and then what refuses others is not called but for the one that refuses this. */
+static void silencer_tests(void)
+{
+	uint64_t before = counted(CLEAT_COUNT_SELF_REFUSED);
+	static char on[] = "1", off[] = "0";
+
+	check(child("plain", 0, silences, on) == 0, "silence, by another cgroup's root");
+	check(sysctl_write(SILENCER, "0\n", 2) == 2, "  by the keeper");
+	check(child("plain", 0, silences, off) == 0, "  and by the other again");
+	check(sysctl_write(SILENCER, "1\n", 2) == 2, "  the keeper ends it");
+	check(counted(CLEAT_COUNT_SELF_REFUSED) >= before + 4, "  each is counted");
+}
+
 struct given {
 	int via[2];
 	bool room, wanted;
@@ -408,10 +475,10 @@ static void events_check(void)
 {
 	for (int i = 0; i < 8; i++) /* a bounded number comes at once */
 		kern_events_read(world.k, count_event, NULL);
-	check(events ==
-		      (1u << CLEAT_OWN_MAP | 1u << CLEAT_OWN_PROGRAM | 1u << CLEAT_OWN_LINK |
-		       1u << CLEAT_OWN_MOUNT | 1u << CLEAT_OWN_ROOM | 1u << CLEAT_OWN_PINS |
-		       1u << (16 + CLEAT_EVENT_SELF_ENTERED) | 1u << (16 + CLEAT_EVENT_SELF_MOVED)),
+	check(events == (1u << CLEAT_OWN_MAP | 1u << CLEAT_OWN_PROGRAM | 1u << CLEAT_OWN_LINK |
+			 1u << CLEAT_OWN_MOUNT | 1u << CLEAT_OWN_ROOM | 1u << CLEAT_OWN_PINS |
+			 1u << CLEAT_OWN_SILENCER | 1u << (16 + CLEAT_EVENT_SELF_ENTERED) |
+			 1u << (16 + CLEAT_EVENT_SELF_MOVED)),
 	      "an event of every kind came");
 }
 
@@ -428,6 +495,7 @@ void self_tests(void)
 		kern_events_read(world.k, count_event, NULL); /* what came before */
 	events = 0;
 	check(outsiders(), "nobody but the keeper gets at what is ours");
+	silencer_tests();
 	given_tests();
 	self_room_tests();
 	cgroup_remove("keeper/below");

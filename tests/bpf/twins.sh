@@ -41,6 +41,7 @@ self_pivot|self|  the root stays
 self_receive|self|  no map of ours is given away
 self_rooms|self|  a room is not traced
 self_spread|self|  nor by a copy of it from which that spreads
+self_sysctl|self|  the hooks are not silenced
 self_threaded|self|  is not the keeper's
 task_inputs|full|moved: the label is the present cgroup's
 trace|full|traced from another label: refused
