@@ -445,6 +445,15 @@ static __always_inline bool is_silencer(struct bpf_sysctl *ctx)
 	return true;
 }
 
+/* To end a silence is anybody's: it is what log, status and doctor say to do. */
+static __always_inline bool is_one(struct bpf_sysctl *ctx)
+{
+	char value[4] = {};
+	int len = bpf_sysctl_get_new_value(ctx, value, sizeof(value));
+
+	return value[0] == '1' && (len == 1 || (len == 2 && value[1] == '\n'));
+}
+
 /* Called by the cgroups, not by way of ftrace: it holds while the other hooks are silent, too. Such programs have no task
  * storage, so that a room that was moved elsewhere is nobody here: none writes it. Nor does pid 1, whose units do. */
 SEC("cgroup/sysctl")
@@ -452,7 +461,7 @@ int cleat_s_sysctl(struct bpf_sysctl *ctx)
 {
 	struct cleat_keeper *self;
 
-	if (!ctx->write || !is_silencer(ctx))
+	if (!ctx->write || !is_silencer(ctx) || is_one(ctx))
 		return 1;
 	self = self_now();
 	if (!self || is_keeper(self, bpf_get_current_task_btf()) || !kept(self_sysctl))

@@ -182,14 +182,16 @@ def while_silent(host, script):
 
 
 def no_silence(host, silent):
-    """Root elsewhere does not turn the sysctl; @silent: the keeper has. Others he does."""
+    """Root elsewhere does not turn the sysctl off; @silent: the keeper has, and then he turns it on. Others he writes."""
     tried = json.loads(host.sh("/usr/bin/python3 %s/tests/attack/thief.py /nobody sysctl %s 3 3>%s" % (SRC, FTRACE, FTRACE)))
-    now = tried.pop("is")
+    now, on = tried.pop("is"), tried.pop("on")
     others = [tried.pop(name) for name in list(tried) if name.startswith(("before-", "after-"))]
     if "ok" in tried.values() or now != ("0" if silent else "1"):
         raise Accepted("%s, and it is %s" % (tried, now))
     if set(tried.values()) != {"EPERM"} or len(tried) != 5 or others != ["ok"] * 6:
         raise Wrong("%s, and others: %s" % (tried, others))
+    if on != "ok" or host.sh("cat " + FTRACE).strip() != "1":
+        raise Wrong("a silence is not ended by who is told to: " + on)
 
 
 @test(93, 107, name="the_hooks_silenced", twin="self_sysctl")

@@ -229,13 +229,14 @@ def sysctl(path, held):
                 value = f.read()
             attempt("%s-%s" % (how, name), lambda: put_in("/proc/sys/" + name, value))  # noqa: B023 - called at once
     others("before")
-    for value in (b"0\n", b"1\n", b"0"):
+    for value in (b"0\n", b"0", b"01\n"):
         attempt("write-%s" % value.decode().strip() + "-%d" % len(value), lambda: put_in(path, value))  # noqa: B023
     attempt("held", lambda: os.write(int(held), b"0\n") and None)
     attempt("another-mount", in_another_mount)
     others("after")
     with open(path) as f:
         found["is"] = f.read().strip()
+    attempt("on", lambda: put_in(path, b"1\n"))
     return found
 
 

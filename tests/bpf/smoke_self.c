@@ -297,9 +297,11 @@ static int silences(void *arg)
 	check(others_written(), "  another sysctl is written");
 	check(sysctl_write(SILENCER, "0\n", 2) == -1 && errno == EPERM,
 	      *is == '1' ? "  the hooks are not silenced" : "  nor is it written while they are");
-	check(sysctl_write(SILENCER, "1\n", 2) == -1 && errno == EPERM, "  whatever the value");
+	check(sysctl_write(SILENCER, "10\n", 3) == -1 && errno == EPERM,
+	      "  whatever the value, but for 1");
 	check(sysctl_read(SILENCER, &now, 1) == 1 && now == *is, "  it is read, and what it was");
 	check(others_written(), "  and another one is still written");
+	check(sysctl_write(SILENCER, "1\n", 2) == 2, "  a silence is anybody's to end");
 	return 0;
 }
 
@@ -312,7 +314,7 @@ static void silencer_tests(void)
 	check(child("plain", 0, silences, on) == 0, "silence, by another cgroup's root");
 	check(sysctl_write(SILENCER, "0\n", 2) == 2, "  by the keeper");
 	check(child("plain", 0, silences, off) == 0, "  and by the other again");
-	check(sysctl_write(SILENCER, "1\n", 2) == 2, "  the keeper ends it");
+	check(sysctl_write(SILENCER, "1\n", 2) == 2, "  the keeper's, too");
 	check(counted(CLEAT_COUNT_SELF_REFUSED) >= before + 4, "  each is counted");
 }
 
