@@ -342,9 +342,14 @@ $(TOP)/tests-vm/%: tests/attack/%.c userspace/model/request.h
 	@mkdir -p $(@D)
 	$(Q)gcc -std=gnu17 -D_GNU_SOURCE $(WARN) -O2 -g -Iuserspace -o $@ $<
 
-.PHONY: check-counts
+.PHONY: check-counts check-descriptors check-beside
 check-counts: programs $(ACTORS) ## attacks counted in thousands, natively at level reduced; ROUNDS=0.1 for a tenth
 	$(Q)tests/e2e/own_bpffs tests/attack/native/run
+check-descriptors: programs $(ACTORS) ## the one that takes longest: a million messages with descriptors (attack 110)
+	$(Q)tests/e2e/own_bpffs tests/attack/native/run attack_110
+check-beside: ## what mostly waits, one after the other, for make check to run beside the rest
+	$(Q)$(MAKE) --no-print-directory check-pins
+	$(Q)$(MAKE) --no-print-directory check-descriptors
 
 KERNEL  ?=
 TEST    ?=

@@ -54,4 +54,5 @@ def fd_count(s):
     return "%d rounds, %s descriptors" % (rounds, fds)
 
 
+fd_count.named_only = True      # make check-descriptors
 TESTS = [("attack_024_the_same_token_at_once", at_once), ("attack_110_fd_count_and_truncation", fd_count)]
