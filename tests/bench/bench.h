@@ -48,6 +48,8 @@ void report_row(const struct row *row);
 void report_missing(const struct row *row, const char *why);
 /* Raw numbers, as they come. */
 void report_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+struct series;
+void report_series(const char *what, const struct series *s); /* a note: microseconds */
 void report_table(void);
 int report_write(const char *path);
 

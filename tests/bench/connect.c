@@ -175,13 +175,6 @@ static int round_of(struct times *t)
 	return err;
 }
 
-static void note(const char *what, const struct series *s)
-{
-	char text[128];
-
-	report_note("%-44s us: %s", what, series_text(s, text, sizeof(text)));
-}
-
 static int floor_round(const struct bench *b, const struct host *h, const char *const *names,
 		       struct times *t)
 {
@@ -199,7 +192,7 @@ static void note_floor(const char *what, const struct series *floor, const struc
 {
 	double bare = series_median(without);
 
-	note(what, floor);
+	report_series(what, floor);
 	report_note("    %.3f of it without programs; ours have %.2f us more than that",
 		    series_median(floor) / bare, series_median(with) - series_median(floor));
 }
@@ -227,10 +220,10 @@ static int times(const struct bench *b, const struct host *h)
 	}
 	if (err < 0)
 		return -1;
-	note("socket + connect + accept, with programs", &with.opened);
-	note("socket + connect + accept, without", &without.opened);
-	note("and close, with programs", &with.life);
-	note("and close, without", &without.life);
+	report_series("socket + connect + accept, with programs", &with.opened);
+	report_series("socket + connect + accept, without", &without.opened);
+	report_series("and close, with programs", &with.life);
+	report_series("and close, without", &without.life);
 	note_floor("floor: programs that do nothing", &nothing.opened, &with.opened,
 		   &without.opened);
 	note_floor("floor: that make the three storages", &floor.opened, &with.opened,

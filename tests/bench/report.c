@@ -91,6 +91,13 @@ void report_note(const char *format, ...)
 	fflush(stdout);
 }
 
+void report_series(const char *what, const struct series *s)
+{
+	char text[128];
+
+	report_note("%-44s us: %s", what, series_text(s, text, sizeof(text)));
+}
+
 void report_table(void)
 {
 	unsigned missed = 0;

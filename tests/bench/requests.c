@@ -138,13 +138,6 @@ static int block(const struct host *h, struct saturated *s)
 	return 0;
 }
 
-static void note(const char *what, const struct series *s)
-{
-	char text[128];
-
-	report_note("%-44s us: %s", what, series_text(s, text, sizeof(text)));
-}
-
 static void rates(const struct row *shape, const struct series *room, const struct series *bare)
 {
 	struct row r = *shape;
@@ -158,7 +151,7 @@ static void rates(const struct row *shape, const struct series *room, const stru
 static void note_floor(const char *what, const struct series *room, const struct series *bare,
 		       const struct series *floor)
 {
-	note(what, floor);
+	report_series(what, floor);
 	report_note("    of the bare rate it leaves %.2f; the room has %.2f of what it leaves",
 		    series_ratio(bare, floor), series_ratio(floor, room));
 }
@@ -173,12 +166,12 @@ static int saturated(const struct bench *b, const struct host *h)
 	for (unsigned i = 0; i < BLOCKS; i++)
 		if (block(h, &s) < 0)
 			return -1;
-	note("CPU of the sign room per sign", &s.sign);
-	note("  wall time between answers", &s.sign_wall);
-	note("bare P-256 sign", &s.bare_sign);
-	note("CPU of the check room per verify", &s.verify);
-	note("  wall time between answers", &s.verify_wall);
-	note("bare P-256 verify", &s.bare_verify);
+	report_series("CPU of the sign room per sign", &s.sign);
+	report_series("  wall time between answers", &s.sign_wall);
+	report_series("bare P-256 sign", &s.bare_sign);
+	report_series("CPU of the check room per verify", &s.verify);
+	report_series("  wall time between answers", &s.verify_wall);
+	report_series("bare P-256 verify", &s.bare_verify);
 	note_floor("floor of sign: message, signature, line, answer", &s.sign, &s.bare_sign,
 		   &s.floor_sign);
 	note_floor("floor of verify: the same", &s.verify, &s.bare_verify, &s.floor_verify);
@@ -243,8 +236,8 @@ static int alone_at(const struct host *h, const struct row *row, const cpu_set_t
 	echo_stop(&e);
 	if (err < 0)
 		return -1;
-	note("one sign at a time", &ours);
-	note("bare signature behind a round trip", &bare);
+	report_series("one sign at a time", &ours);
+	report_series("bare signature behind a round trip", &bare);
 	r.value = series_median(&ours);
 	r.baseline = series_median(&bare);
 	report_row(&r);
@@ -284,7 +277,7 @@ static int by_library(const struct host *h)
 		series_add(&s, (double)(wall_ns() - start) / 1000);
 		cleat_assertion_clear(&a);
 	}
-	note("one sign at a time by libcleat (no row)", &s);
+	report_series("one sign at a time by libcleat (no row)", &s);
 	return 0;
 }
 
@@ -352,8 +345,8 @@ static int whole(const struct host *h)
 				return -1;
 		series_add(&tls, (double)(cpu_all_ns() - start) / WHOLE / 1000);
 	}
-	note("CPU of a connection with an assertion", &ours);
-	note("CPU of a connection with mutual TLS 1.3", &tls);
+	report_series("CPU of a connection with an assertion", &ours);
+	report_series("CPU of a connection with mutual TLS 1.3", &tls);
 	r.value = series_median(&ours);
 	r.baseline = series_median(&tls);
 	r.ratio = series_ratio(&ours, &tls);

@@ -73,13 +73,6 @@ static int ask(const struct host *h, struct asked *a)
 	return 0;
 }
 
-static void note(const char *what, const struct series *s)
-{
-	char text[128];
-
-	report_note("%-44s us: %s", what, series_text(s, text, sizeof(text)));
-}
-
 static void compare(unsigned which, const struct series *many, const struct series *few)
 {
 	struct row r = rows[which];
@@ -88,9 +81,9 @@ static void compare(unsigned which, const struct series *many, const struct seri
 	r.value = series_median(many);
 	r.baseline = series_median(few);
 	snprintf(what, sizeof(what), "%s, many", r.name);
-	note(what, many);
+	report_series(what, many);
 	snprintf(what, sizeof(what), "%s, few", r.name);
-	note(what, few);
+	report_series(what, few);
 	report_row(&r);
 }
 
